@@ -1,0 +1,41 @@
+# Sets itself up in .venv; needs python3 >= 3.10 with venv, make and git. `make help` lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help install check test demo layer bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
+
+install: $(READY)  ## Set up .venv with coldspan and what developing it needs
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "coldspan needs Python 3.10 or newer; this is %s. Name another one: make PYTHON=python3.13" % sys.version.split()[0])'
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)
+
+check: install  ## Lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: install  ## Run the whole test suite (ARGS="-k name" for a part)
+	$(BIN)/python -Im pytest $(ARGS)
+
+demo: install  ## Run a sample function under the local Lambda service and print its traces
+	@$(BIN)/coldspan demo
+
+layer: install  ## Build the layer for this Python into dist/coldspan.zip
+	@mkdir -p dist
+	$(BIN)/coldspan layer build --output dist/coldspan.zip
+
+bench: install  ## Measure what the layer costs, in pairs with and without it
+	$(BIN)/python -I benchmarks/cold_and_warm.py $(ARGS)
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
