@@ -1,0 +1,46 @@
+"""What the extension must know of an event, taken from it while the handler waits: a few look-ups, no meaning.
+
+The extension decides what a fact means (coldspan_extension.triggers): it can take its time, and be changed alone.
+"""
+
+MAX_HEADERS = 200
+"""Headers looked at, at most: an event is the caller's, and may carry any number of them."""
+
+_WANTED = {"traceparent", "tracestate"}
+_LONGEST = 11
+
+
+def of_event(event: object) -> "list[tuple[str, str]]":
+    """Facts of a decoded event of any shape, as name and value.
+
+    `header.<name>` for the headers that carry a trace context, `event.httpMethod`, and `event.requestContext` with the
+    names of those of its members that tell a trigger.
+    """
+    if not isinstance(event, dict):
+        return []
+    facts = _headers(event)
+    method = event.get("httpMethod")
+    if isinstance(method, str):
+        facts.append(("event.httpMethod", method))
+    context = event.get("requestContext")
+    if isinstance(context, dict):
+        facts.append(("event.requestContext", " ".join([name for name in ("http", "elb") if name in context])))
+    return facts
+
+
+def _headers(event: "dict[object, object]") -> "list[tuple[str, str]]":
+    found = []
+    for member in ("headers", "multiValueHeaders"):
+        headers = event.get(member)
+        if not isinstance(headers, dict) or len(headers) > MAX_HEADERS:
+            continue
+        for name, value in headers.items():
+            if not isinstance(name, str) or len(name) > _LONGEST or name.lower() not in _WANTED:
+                continue
+            if isinstance(value, list) and len(value) == 1:  # several values of one header contradict each other
+                value = value[0]
+            if isinstance(value, str):
+                found.append((f"header.{name.lower()}", value))
+        if found:
+            break
+    return found

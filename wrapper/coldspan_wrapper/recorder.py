@@ -1,0 +1,193 @@
+"""Facts about the process, written as they happen. Its methods never raise: the first fault switches recording off."""
+
+import os
+import sys
+import time
+
+from coldspan_wrapper import facts, records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from coldspan_wrapper.channel import Channel
+
+OUTSIDE, LOADING, DECODING, HANDLING, ENCODING = "", "load", "decode", "handler", "encode"
+"""Where the runtime client is; the `where` of an error record."""
+
+
+class Recorder:
+    """Observations of one process. `fault` is the first exception of our own, after which nothing is recorded."""
+
+    def __init__(self, channel: "Channel") -> None:
+        self.fault: Exception | None = None
+        self._channel = channel
+        self._invocation = 0
+        self._where = OUTSIDE
+        self._spent_ns = 0
+
+    def hello(self, started_ns: int, wall_ns: int, cpu_ns: int) -> None:
+        """The process, at the wrapper's first line: its clocks there (monotonic, real time, CPU time)."""
+        implementation = sys.implementation
+        environ = os.environ.get
+        self._write(
+            records.HELLO,
+            started_ns,
+            wall_ns,
+            cpu_ns,
+            implementation.name,
+            "%d.%d.%d" % implementation.version[:3],
+            sys.version,
+            environ("_HANDLER", ""),
+            environ("AWS_LAMBDA_LOG_GROUP_NAME", ""),
+            environ("AWS_LAMBDA_LOG_STREAM_NAME", ""),
+        )
+
+    def client_found(self, name: str, version: str, problem: str = "") -> None:
+        self._write(records.CLIENT, time.monotonic_ns(), name, version, problem)
+
+    def spent(self, since_ns: int) -> None:
+        """Counts what ran since then as our own cost."""
+        self._spent_ns += time.monotonic_ns() - since_ns
+
+    def load_began(self) -> None:
+        self._where = LOADING
+        self._write(records.LOAD_BEGIN, time.monotonic_ns())
+
+    def load_ended(self, error: "BaseException | None" = None) -> None:
+        now = time.monotonic_ns()
+        if error is not None:
+            self.failed(error, fatal=not isinstance(error, Exception))
+        self._where = OUTSIDE
+        self._write(records.LOAD_END, now)
+
+    def next_began(self) -> None:
+        self._where = OUTSIDE
+        self._write(records.NEXT_BEGIN, time.monotonic_ns())
+
+    def next_ended(self, reply: "tuple[bytes, dict[str, str]]") -> None:
+        """`reply` is what the native client's next() returns: the event's bytes and the response headers."""
+        now, wall_ns = time.monotonic_ns(), time.time_ns()
+        self._invocation += 1
+        self._where = DECODING
+        try:
+            event, headers = reply
+            text = {name.lower(): value for name, value in headers.items()}.get
+            deadline_ms = int(text("lambda-runtime-deadline-ms", "0"))
+        except Exception as fault:
+            return self._disable(fault)
+        self._write(
+            records.NEXT_END,
+            now,
+            wall_ns,
+            text("lambda-runtime-aws-request-id", ""),
+            deadline_ms,
+            text("lambda-runtime-invoked-function-arn", ""),
+            text("lambda-runtime-trace-id", ""),
+            len(event),
+        )
+
+    def handler_began(self, event: object = None) -> None:
+        now = time.monotonic_ns()
+        self._where = HANDLING
+        try:
+            found = facts.of_event(event)
+        except Exception as fault:
+            return self._disable(fault)
+        self._write(records.HANDLER_BEGIN, now, found)
+
+    def handler_ended(self) -> None:
+        """The handler returned or raised. Called again for the same invocation, it does nothing."""
+        if self._where == HANDLING:
+            self._where = ENCODING
+            self._write(records.HANDLER_END, time.monotonic_ns())
+
+    def response_began(self, body: object, *, error: bool = False) -> None:
+        """The runtime client posts `body` to /response, or to /error."""
+        now = time.monotonic_ns()
+        self.handler_ended()
+        size = len(body) if isinstance(body, (bytes, str)) else 0
+        reported = body if error and isinstance(body, str) else ""
+        self._write(records.RESPONSE_BEGIN, now, size, self._spent_ns, reported)
+
+    def response_ended(self, problem: str = "") -> None:
+        """The Runtime API accepted the response; or `problem` says why not."""
+        self._write(records.RESPONSE_END, time.monotonic_ns(), problem)
+        self._where = OUTSIDE
+
+    def failed(self, error: BaseException, *, fatal: bool = False) -> None:
+        """An exception of user code or of the runtime client, of which the process ends if it is fatal. Outside of
+        load, decode, handler and encode it is nobody's: then it is not recorded."""
+        if self.fault is not None or self._where == OUTSIDE:
+            return
+        now, where = time.monotonic_ns(), self._where
+        self.handler_ended()
+        try:
+            of_type, message, stack = describe(error)
+        except Exception as fault:
+            return self._disable(fault)
+        self._write(records.ERROR, now, where, of_type, message, stack[-records.MAX_TEXT :], int(fatal))
+
+    def _write(self, kind: int, at_ns: int, *values: "records.Value") -> None:
+        if self.fault is not None:
+            return
+        began_ns = time.monotonic_ns()
+        try:
+            self._channel.write(records.encode(kind, self._invocation, at_ns, *values))
+        except Exception as fault:
+            self._disable(fault)
+        self._spent_ns += time.monotonic_ns() - began_ns
+
+    def _disable(self, fault: Exception) -> None:
+        """Ends recording, and tells the extension why, if that much still works."""
+        if self.fault is not None:
+            return
+        self.fault = fault
+        try:
+            reason = f"{type(fault).__name__}: {fault}"
+            self._channel.write(records.encode(records.DISABLED, self._invocation, time.monotonic_ns(), reason))
+        except Exception:
+            pass  # the channel itself is what broke: `fault` keeps the first reason
+
+
+def describe(error: BaseException) -> "tuple[str, str, str]":
+    """Type, message and stack of an exception, as OpenTelemetry's exception event names them.
+
+    The type is fully qualified, built-ins bare. A fault of the runtime client (FaultException) has the type and
+    message that it reports to Lambda, for example Runtime.ImportModuleError.
+    """
+    import traceback  # loaded already: the runtime client imports it
+
+    of_type = type(error)
+    name = of_type.__qualname__ if of_type.__module__ == "builtins" else f"{of_type.__module__}.{of_type.__qualname__}"
+    name = getattr(error, "exception_type", None) or name
+    message = getattr(error, "msg", None) if hasattr(error, "exception_type") else None
+    if not isinstance(message, str):
+        try:
+            message = str(error)
+        except Exception:
+            message = ""
+    lines = traceback.format_exception(of_type, error, without_ours(error.__traceback__))
+    return str(name), message, "".join(lines)
+
+
+def without_ours(trace: "TracebackType | None") -> "TracebackType | None":
+    """The traceback without the wrapper's own frames, which an unwrapped run does not have."""
+    while trace is not None and _is_ours(trace):
+        trace = trace.tb_next
+    at = trace
+    while at is not None:
+        while at.tb_next is not None and _is_ours(at.tb_next):
+            at.tb_next = at.tb_next.tb_next
+        at = at.tb_next
+    return trace
+
+
+def _is_ours(trace: "TracebackType") -> bool:
+    # By its globals, since some of our code bears another file's name; start.py shares them with the script it runs.
+    frame = trace.tb_frame
+    module = str(frame.f_globals.get("__name__", ""))
+    return module.startswith("coldspan_wrapper.") or frame.f_code.co_filename == _START
+
+
+_START = __file__.rpartition("/")[0] + "/start.py"
