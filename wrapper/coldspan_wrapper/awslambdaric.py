@@ -16,11 +16,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _frozen_importlib import ModuleSpec
     from collections.abc import Callable, Sequence
     from types import ModuleType
     from typing import Any
-
-    from _frozen_importlib import ModuleSpec
 
     from coldspan_wrapper.recorder import Recorder
 
@@ -66,7 +65,7 @@ class _Finder:
             recorder.client_found("awslambdaric", version)
         except Unrecognised as problem:
             recorder.client_found("awslambdaric", version, str(problem))
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
 
 
 class _Loader:

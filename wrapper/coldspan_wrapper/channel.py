@@ -5,10 +5,14 @@ happens, the function runs on; what could not be written is counted, and the cou
 """
 
 import os
-from _collections import deque  # the C type itself: `collections` is not loaded yet
+from _collections import deque  # type: ignore[import-not-found]  # `collections` itself is not loaded yet
 from _thread import allocate_lock
 
 from coldspan_wrapper import records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections import deque as Deque  # noqa: N812
 
 MAX_BACKLOG = 262144
 """Most bytes that wait here for room in the pipe (256 kB); what comes beyond is dropped and counted."""
@@ -26,8 +30,8 @@ class Channel:
         self._path = path
         self._pid = os.getpid()
         self._sending = allocate_lock()
-        self._fresh: deque[list[bytes]] = deque()  # records that no call has looked at yet, as their parts
-        self._waiting: deque[bytes] = deque()  # parts that wait for room in the pipe
+        self._fresh: Deque[list[bytes]] = deque()  # records that no call has looked at yet, as their parts
+        self._waiting: Deque[bytes] = deque()  # parts that wait for room in the pipe
         self._size = 0  # bytes in _waiting
         self._descriptor = -1
         self._identity = (0, 0)

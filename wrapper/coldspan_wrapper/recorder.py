@@ -36,7 +36,7 @@ class Recorder:
             wall_ns,
             cpu_ns,
             implementation.name,
-            "%d.%d.%d" % implementation.version[:3],
+            ".".join(map(str, implementation.version[:3])),
             sys.version,
             environ("_HANDLER", ""),
             environ("AWS_LAMBDA_LOG_GROUP_NAME", ""),

@@ -181,7 +181,7 @@ def encode(kind: int, invocation: int, monotonic_ns: int, *values: "Value") -> "
 
 def frame(pid: int, parts: "Iterator[bytes]") -> "tuple[bytes, int]":
     """One frame with as many of `parts` as fit, from the front, and how many those are."""
-    taken = []
+    taken: list[bytes] = []
     size = 0
     for part in parts:
         if taken and size + len(part) > MAX_FRAME - FRAME_HEADER:

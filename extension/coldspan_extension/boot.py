@@ -1,0 +1,141 @@
+"""From the first line of Python to the first event/next: what every cold start waits for, and nothing else.
+
+Lambda starts the runtime when every extension has registered, and ends init when every extension asked for its next
+event. So: register (the start script has done it where there is bash), bind, subscribe, open the pipe, next. All other
+modules are imported when the request for the next event is on its way.
+"""
+
+import os
+import time
+
+from coldspan_extension import telemetry
+from coldspan_extension.api import ApiError, ExtensionsApi
+from coldspan_extension.poller import Poller
+from coldspan_wrapper import records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_LISTEN = ("0.0.0.0", 24318)  # noqa: S104 - Lambda's core reaches us by the sandbox's own address
+ON_DEMAND_EVENTS = b'["INVOKE","SHUTDOWN"]'
+
+
+class Boot:
+    """What the start made, and when (Unix ns)."""
+
+    def __init__(self, environ: "Mapping[str, str]") -> None:
+        self.environ = environ
+        self.api = ExtensionsApi(environ.get("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"))
+        self.poller = Poller()
+        self.notes: list[tuple[str, dict[str, object]]] = []
+        """Warnings to log, event and facts, as soon as there is time to load a logger."""
+        self.registered_ns = 0
+        self.next_asked_ns = 0
+        self.listener: telemetry.Listener | None = None
+        self.channel = -1
+
+    def note(self, event: str, **facts: object) -> None:
+        self.notes.append((event, facts))
+
+
+def main(started: "dict[str, str]") -> None:
+    """`started`: what the start script knows: descriptor, identifier, registration (the reply's body), began and
+    registered (Unix seconds with six decimals). Empty where it could not register itself."""
+    boot = Boot(os.environ)
+    try:
+        _register(boot, started)
+        _prepare(boot)
+        boot.next_asked_ns = time.time_ns()
+        boot.api.ask_next()
+        from coldspan_extension import extension
+
+        extension.run(boot, began_ns=_nanoseconds(started.get("began", "")))
+    except Exception as fault:
+        idle(boot, fault)
+
+
+def _register(boot: Boot, started: "dict[str, str]") -> None:
+    if started.get("identifier"):
+        boot.api.adopt(int(started["descriptor"]), started["identifier"], started["registration"].encode())
+        boot.registered_ns = _nanoseconds(started.get("registered", "")) or time.time_ns()
+        return
+    boot.api.register(events(boot.environ))
+    boot.registered_ns = time.time_ns()
+
+
+def events(environ: "Mapping[str, str]") -> bytes:
+    """What to register for: nothing when switched off, no INVOKE where Lambda refuses it (managed instances)."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return b"[]"
+    if environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "lambda-managed-instances":
+        return b'["SHUTDOWN"]'
+    return ON_DEMAND_EVENTS
+
+
+def _prepare(boot: Boot) -> None:
+    """Listener, subscription and pipe. Each can fail alone; then there is less to see."""
+    if events(boot.environ) == b"[]":
+        return
+    try:
+        boot.listener = telemetry.Listener(*_listen_address(boot), boot.poller)
+        status = boot.api.subscribe(boot.listener.port)
+        if status != 200:
+            boot.note("telemetry_unavailable", status=status)
+    except OSError as error:
+        boot.note("telemetry_unavailable", reason=str(error))
+    path = boot.environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH
+    try:
+        boot.channel = records.open_channel(path)
+    except OSError as error:
+        boot.note("channel_unavailable", reason=str(error), path=path)
+
+
+def _listen_address(boot: Boot) -> "tuple[str, int]":
+    value = boot.environ.get("COLDSPAN_LISTEN", "")
+    if not value:
+        return DEFAULT_LISTEN
+    host, _, port = value.rpartition(":")
+    if host and port.isdigit() and 0 < int(port) < 65536 - telemetry.PORTS:
+        return host, int(port)
+    boot.note("config_invalid", variable="COLDSPAN_LISTEN", value=value, accepted="HOST:PORT")
+    return DEFAULT_LISTEN
+
+
+def _nanoseconds(seconds: str) -> int:
+    """Of EPOCHREALTIME's text, 1795508392.633123; 0 where there is none (bash before 5)."""
+    whole, _, fraction = seconds.replace(",", ".").partition(".")
+    return int(whole + fraction.ljust(9, "0")[:9]) if whole.isdigit() and fraction.isdigit() else 0
+
+
+def idle(boot: Boot, fault: Exception) -> None:
+    """The last resort: an extension that ends, even with code 0, takes the function down. So it stays, and asks for
+    the next event until SHUTDOWN, with a growing pause where the API itself fails."""
+    _say(fault)
+    pause_s = 0.1
+    boot.api.disconnect()
+    while boot.api.identifier:
+        try:
+            boot.api.ask_next()
+            event = None
+            while event is None:
+                event = boot.api.read_next(time.time_ns())
+            if event.is_shutdown:
+                return
+        except (OSError, ApiError):
+            boot.api.disconnect()
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, 60.0)
+    while True:  # not even registered: init fails by its time limit, whatever we do
+        time.sleep(3600)
+
+
+def _say(fault: Exception) -> None:
+    """One line on stderr, JSON like every other, without the logger: it may be what failed."""
+    reason = f"{type(fault).__name__}: {fault}".encode("ascii", "backslashreplace").decode().replace("\\", "\\\\")
+    reason = "".join(character if character.isprintable() else " " for character in reason).replace('"', "'")
+    line = f'{{"level":"error","event":"extension_idle","logger":"coldspan","reason":"{reason}"}}\n'
+    try:
+        os.write(2, line.encode())
+    except OSError:
+        pass

@@ -1,0 +1,42 @@
+"""Trace and span ids from the request, so that whoever knows the request knows the ids, and a retried export keeps
+them. The deadline tells the retries of an asynchronous invocation apart: they share the request id."""
+
+import os
+
+try:
+    from _sha2 import sha256  # type: ignore[import-not-found]  # the C type itself: hashlib loads OpenSSL
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found]  # until Python 3.11
+    except ImportError:
+        from hashlib import sha256
+
+TRACE_ID_BYTES = 16
+SPAN_ID_BYTES = 8
+
+
+class Ids:
+    """Ids of one invocation's trace."""
+
+    def __init__(self, request_id: str, deadline_ms: int) -> None:
+        """`deadline_ms` 0 stands for an unknown deadline."""
+        self._prefix = f"{request_id}|{deadline_ms or ''}|"
+
+    def trace(self) -> bytes:
+        return self._digest("trace")[:TRACE_ID_BYTES]
+
+    def span(self, label: str) -> bytes:
+        """`label` is a phase's name, or `<parent label>/<name>#<n>` for what is below one."""
+        return self._digest(label)[:SPAN_ID_BYTES]
+
+    def _digest(self, label: str) -> bytes:
+        digest: bytes = sha256((self._prefix + label).encode("ascii", "backslashreplace")).digest()
+        return digest
+
+
+def random_trace_id() -> bytes:
+    return os.urandom(TRACE_ID_BYTES)
+
+
+def random_span_id() -> bytes:
+    return os.urandom(SPAN_ID_BYTES)

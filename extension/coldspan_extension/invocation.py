@@ -1,0 +1,86 @@
+"""What was observed of an environment, its runtime process and its invocations: facts with Unix times in ns, 0 or
+absent where nobody saw them. Assembly fills them in, trace.py reads them."""
+
+from coldspan_extension.platform import PlatformEvent
+from coldspan_wrapper.records import Record
+
+
+class Environment:
+    """The execution environment as this extension process found it."""
+
+    def __init__(self, init_type: str) -> None:
+        self.init_type = init_type  # AWS_LAMBDA_INITIALIZATION_TYPE
+        self.began_ns = 0  # the extension's process
+        self.registered_ns = 0
+        self.next_asked_ns = 0  # the extension's first event/next
+        self.init: dict[str, PlatformEvent] = {}  # platform.initStart and platform.initReport by type
+        self.runtime: Runtime | None = None
+
+
+class Failure:
+    """An exception that the wrapper saw. `where` is load, decode, handler or encode."""
+
+    def __init__(self, record: Record, at_ns: int) -> None:
+        self.where = record.text("where")
+        self.type = record.text("type")
+        self.message = record.text("message")
+        self.stack = record.text("stack")
+        self.is_fatal = bool(record.number("fatal"))
+        self.at_ns = at_ns
+
+
+class Runtime:
+    """The runtime's process: one for each init."""
+
+    def __init__(self, hello: Record, began_ns: int) -> None:
+        self.hello = hello
+        self.began_ns = began_ns  # the process
+        self.state = ""  # of assembly.TRANSITIONS
+        self.at: dict[int, int] = {}  # record kind -> when it was written first
+        self.client_version = ""
+        self.client_problem = ""
+        self.client_seen = False
+        self.failures: list[Failure] = []  # while loading
+        self.asked_ns = 0  # the latest NEXT_BEGIN
+        self.ended_ns = 0  # the process was found gone
+        self.invocation = 0  # the number of the one it serves, by the wrapper's count
+        self.serving: Invocation | None = None
+        self.set_clock(hello)
+
+    def set_clock(self, record: Record) -> None:
+        """Takes the pair of clocks that hello and each reply of next carry; the latest pair converts what follows."""
+        self._wall_ns = record.number("wall_ns")
+        self._monotonic_ns = record.monotonic_ns
+
+    def unix_ns(self, monotonic_ns: int) -> int:
+        return self._wall_ns + monotonic_ns - self._monotonic_ns
+
+
+class Invocation:
+    """One invocation, keyed by request id and deadline (asynchronous retries share the id)."""
+
+    def __init__(self, request_id: str, deadline_ms: int, sequence: int) -> None:
+        self.request_id = request_id
+        self.deadline_ms = deadline_ms
+        self.sequence = sequence  # of this environment, from 1
+        self.arn = ""
+        self.trace_header = ""
+        self.invoked_ns = 0  # our INVOKE event
+        self.asked_ns = 0  # the runtime's next call that this event answered
+        self.at: dict[int, int] = {}  # record kind -> when it was written
+        self.facts: list[tuple[str, str]] = []
+        self.failures: list[Failure] = []
+        self.response_size = 0
+        self.wrapper_overhead_ns = 0
+        self.reported = ""
+        self.response_problem = ""
+        self.runtime: Runtime | None = None
+        self.platform: dict[str, PlatformEvent] = {}
+        self.is_over = False  # nothing more will be seen of it but its report
+        self.over_ns = 0  # when that became known without a response
+        self.shutdown_reason = ""
+        self.next_asked_ns = 0  # our own event/next after it
+
+    @property
+    def deadline_ns(self) -> int:
+        return self.deadline_ms * 1_000_000

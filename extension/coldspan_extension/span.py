@@ -1,0 +1,76 @@
+"""A finished span as plain data: what assembly makes and every exporter turns into bytes."""
+
+INTERNAL, SERVER = 1, 2
+"""Span kinds by their OTLP numbers."""
+
+Value = str | bool | int | float | list[str]
+Attributes = dict[str, Value]
+
+
+class Event:
+    __slots__ = ("attributes", "name", "time_ns")
+
+    def __init__(self, name: str, time_ns: int, attributes: Attributes) -> None:
+        self.name = name
+        self.time_ns = time_ns
+        self.attributes = attributes
+
+
+class Span:
+    """Times are Unix ns, `end_ns` >= `start_ns`. An empty `parent_id` makes it the trace's root."""
+
+    __slots__ = (
+        "attributes",
+        "end_ns",
+        "error",
+        "events",
+        "kind",
+        "name",
+        "parent_id",
+        "parent_is_remote",
+        "span_id",
+        "start_ns",
+        "status_message",
+        "trace_id",
+        "trace_state",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        trace_id: bytes,
+        span_id: bytes,
+        parent_id: bytes,
+        start_ns: int,
+        end_ns: int,
+        attributes: Attributes,
+        kind: int = INTERNAL,
+    ) -> None:
+        self.name = name
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.parent_is_remote = False
+        self.trace_state = ""
+        self.kind = kind
+        self.start_ns = start_ns
+        self.end_ns = end_ns
+        self.attributes = attributes
+        self.events: list[Event] = []
+        self.error = False
+        self.status_message = ""
+
+    def fail(self, error_type: str, message: str = "") -> None:
+        """Status Error. The message is the exception's, where it adds something to its type."""
+        self.error = True
+        self.status_message = message
+        self.attributes["error.type"] = error_type
+
+
+def clean(value: Value, limit: int = 4096) -> Value:
+    """The value as OTLP can carry it: text without lone surrogates and within the limit, integers of 64 bits."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()[:limit]
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    return max(-(1 << 63), min(value, (1 << 63) - 1))
