@@ -80,7 +80,8 @@ class Assembly:
             self._phase(runtime, record)
 
     def platform(self, event: PlatformEvent) -> None:
-        """One event of the Telemetry API."""
+        """One event of the Telemetry API. The caller has passed on all records that were written by now: the runtime
+        writes that of its response before it asks for the next event, which is what runtimeDone tells of."""
         if event.type in (platform.INIT_START, platform.INIT_REPORT):
             # What the previous process of a reset environment did not live to see is pushed to us.
             if event.type == platform.INIT_REPORT or event.time_ns <= self.environment.began_ns + INIT_TOLERANCE_NS:
@@ -90,8 +91,7 @@ class Assembly:
             if invocation is not None and event.request_id == invocation.request_id:
                 # A second runtimeDone says timeout because an extension held on to its next: the first one is true.
                 invocation.platform.setdefault(event.type, event)
-                failed = event.record.get("status") != "success"
-                if event.type == platform.RUNTIME_DONE and (failed or invocation.runtime is None):
+                if event.type == platform.RUNTIME_DONE:
                     self._end(invocation, event.time_ns)
                 return
 
@@ -185,15 +185,17 @@ class Assembly:
     def _client(self, runtime: Runtime, record: Record, at_ns: int) -> None:
         runtime.client_seen = True
         runtime.client_version = record.text("version")
-        runtime.client_problem = record.text("problem")
-        if runtime.client_problem:
-            facts = {"client": record.text("name"), "version": runtime.client_version}
-            self.notes.append(("runtime_client_unrecognised", {**facts, "reason": runtime.client_problem}))
+        problem = record.text("problem")
+        if problem:
+            runtime.is_silent = True
+            facts = {"client": record.text("name"), "version": runtime.client_version, "reason": problem}
+            self.notes.append(("runtime_client_unrecognised", facts))
 
     def _records_lost(self, runtime: Runtime, record: Record, at_ns: int) -> None:
         self._lost += record.number("count")
 
     def _disabled(self, runtime: Runtime, record: Record, at_ns: int) -> None:
+        runtime.is_silent = True
         self.notes.append(("wrapper_disabled", {"reason": record.text("reason")}))
 
 

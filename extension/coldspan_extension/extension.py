@@ -74,7 +74,6 @@ class Extension:
         self._resource: Attributes = {}
         self._export_ns = 0
         self._fault = ""  # the last export's
-        self._runtime_gone = False
         self._pidfd = -1
         self._told_unobserved = False
 
@@ -117,7 +116,7 @@ class Extension:
         )
         self._read_channel()
         if self._config.flush == config.END and self._is_observed():
-            self._wait(lambda: self._assembly.has_over or self._runtime_gone, limit_ns)
+            self._wait(lambda: self._is_over() or not self._is_observed(), limit_ns)
         self._assemble()
         self._flush(limit_ns)
         self._say_what_is_to_say()
@@ -152,7 +151,11 @@ class Extension:
     def _is_observed(self) -> bool:
         """Whether records of this invocation will come: without them there is nothing to wait for."""
         runtime = self._environment.runtime
-        return runtime is not None and runtime.client_seen and not runtime.client_problem
+        return runtime is not None and runtime.client_seen and not runtime.is_silent and not runtime.ended_ns
+
+    def _is_over(self) -> bool:
+        self._read_telemetry()  # runtimeDone ends the wait too, should the record of the response be lost
+        return self._assembly.has_over
 
     # What comes in
 
@@ -184,20 +187,19 @@ class Extension:
             self._pidfd = os.pidfd_open(pid)
         except OSError:
             return self._runtime_ended()
-        self._runtime_gone = False
         self._boot.poller.add(self._pidfd, self._runtime_ended)
 
     def _runtime_ended(self) -> None:
         self._read_channel()  # what the process wrote before its end
-        self._runtime_gone = True
         self._assembly.runtime_ended(time.time_ns())
         if self._pidfd >= 0:
             self._boot.poller.remove(self._pidfd)
 
     def _read_telemetry(self) -> None:
-        if self._boot.listener is None:
-            return
-        for body in self._boot.listener.take():
+        batches = self._boot.listener.take() if self._boot.listener is not None else []
+        if batches:
+            self._read_channel()  # as Assembly.platform asks for
+        for body in batches:
             try:
                 for event in parse_batch(body):
                     self._assembly.platform(event)

@@ -38,8 +38,8 @@ class Runtime:
         self.state = ""  # of assembly.TRANSITIONS
         self.at: dict[int, int] = {}  # record kind -> when it was written first
         self.client_version = ""
-        self.client_problem = ""
         self.client_seen = False
+        self.is_silent = False  # nothing more will be recorded
         self.failures: list[Failure] = []  # while loading
         self.asked_ns = 0  # the latest NEXT_BEGIN
         self.ended_ns = 0  # the process was found gone

@@ -176,7 +176,7 @@ def _init_start(environment: Environment) -> int:
 
 
 def _init_end(environment: Environment) -> int:
-    """Init is over when the runtime and every extension asked for their first event; of the latter we know ourselves."""
+    """Init is over when runtime and extensions asked for their first event; of the latter we know ourselves."""
     runtime = environment.runtime
     return max(environment.next_asked_ns, runtime.at.get(records.NEXT_BEGIN, 0) if runtime else 0)
 
@@ -272,14 +272,14 @@ def _set_status(server: Span, named: dict[str, Span], invocation: Invocation) ->
 def _end_without_response(server: Span, named: dict[str, Span], invocation: Invocation) -> None:
     """The process ended, or nobody saw the response: an error only where the platform or the process says so."""
     error_type = _death(invocation)
-    fatal = next((failure.message for failure in invocation.failures if failure.is_fatal), "")
+    fatal = next((failure for failure in invocation.failures if failure.is_fatal), None)
+    message = fatal.message if fatal and fatal.type != "SystemExit" else ""  # an exit code is no message
     for span in (server, named.get("handler"), named.get("response")):
-        if span is None or span.end_ns < server.end_ns - US:
-            continue
-        if invocation.runtime is not None:
+        was_cut = span is not None and span.end_ns >= server.end_ns - US
+        if span is not None and was_cut and invocation.runtime is not None:
             span.attributes[attributes.TRUNCATED] = True
-        if error_type:
-            span.fail(error_type, fatal)
+        if span is not None and error_type and (was_cut or (fatal and span.name == fatal.where)):
+            span.fail(error_type, message)
     server.events += [_exception(failure) for failure in invocation.failures if failure.where != "handler"]
 
 

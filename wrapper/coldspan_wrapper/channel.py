@@ -33,7 +33,7 @@ class Channel:
         self._fresh: Deque[list[bytes]] = deque()  # records that no call has looked at yet, as their parts
         self._waiting: Deque[bytes] = deque()  # parts that wait for room in the pipe
         self._size = 0  # bytes in _waiting
-        self._descriptor = -1
+        self.descriptor = -1
         self._identity = (0, 0)
         try:
             self._open()
@@ -75,7 +75,7 @@ class Channel:
         while self._waiting:
             data, count = records.frame(self._pid, iter(self._waiting))
             try:
-                os.write(self._descriptor, data)
+                os.write(self.descriptor, data)
             except BlockingIOError:
                 return False
             for _ in range(count):
@@ -84,10 +84,10 @@ class Channel:
 
     def _usable(self) -> bool:
         """Whether the descriptor is still our pipe and this is the process that opened it (a fork records nothing)."""
-        if self._descriptor < 0 or os.getpid() != self._pid:
+        if self.descriptor < 0 or os.getpid() != self._pid:
             return False
         try:
-            if self._identify(os.fstat(self._descriptor)) == self._identity:
+            if self._identify(os.fstat(self.descriptor)) == self._identity:
                 return True
         except OSError:
             pass
@@ -95,13 +95,13 @@ class Channel:
 
     def _reopen(self) -> bool:
         """Opens the pipe anew if it is still the same one at our path; else recording is over."""
-        self._descriptor = -1  # closed, or somebody else's by now: not ours to close
+        self.descriptor = -1  # closed, or somebody else's by now: not ours to close
         try:
             if self._identify(os.stat(self._path)) == self._identity:
                 self._open()
         except OSError as error:
             self.problem = str(error)
-        return self._descriptor >= 0
+        return self.descriptor >= 0
 
     def _open(self) -> None:
         descriptor = records.open_channel(self._path)
@@ -114,7 +114,7 @@ class Channel:
                 descriptor = high
             except OSError:
                 pass  # a lower limit on descriptors
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._identity = self._identify(os.fstat(descriptor))
 
     @staticmethod

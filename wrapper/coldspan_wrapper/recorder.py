@@ -72,8 +72,8 @@ class Recorder:
         self._where = DECODING
         try:
             event, headers = reply
-            text = {name.lower(): value for name, value in headers.items()}.get
-            deadline_ms = int(text("lambda-runtime-deadline-ms", "0"))
+            text = {name.lower(): value or "" for name, value in headers.items()}.get
+            deadline_ms = int(text("lambda-runtime-deadline-ms") or 0)
         except Exception as fault:
             return self._disable(fault)
         self._write(
