@@ -22,8 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Value = int | str | list[tuple[str, str]]
-
 DEFAULT_PATH = "/tmp/.coldspan"  # noqa: S108 - the one folder that runtime and extension both can write
 VERSION = 1
 MAGIC = 0xC5
@@ -36,6 +34,7 @@ MAX_RECORD = 131072
 """Most bytes of one record's body over all its parts; a decoder gives up on a longer one."""
 
 INT, TEXT, PAIRS = "int", "text", "pairs"
+Value = int | str | list[tuple[str, str]]
 
 HELLO = 1
 CLIENT = 2
@@ -116,7 +115,7 @@ class Record:
 
     __slots__ = ("fields", "invocation", "kind", "monotonic_ns", "pid")
 
-    def __init__(self, kind: int, pid: int, invocation: int, monotonic_ns: int, fields: "dict[str, Value]") -> None:
+    def __init__(self, kind: int, pid: int, invocation: int, monotonic_ns: int, fields: dict[str, Value]) -> None:
         self.kind = kind
         self.pid = pid
         self.invocation = invocation
@@ -160,7 +159,7 @@ def open_channel(path: str) -> int:
     return descriptor
 
 
-def encode(kind: int, invocation: int, monotonic_ns: int, *values: "Value") -> "list[bytes]":
+def encode(kind: int, invocation: int, monotonic_ns: int, *values: Value) -> "list[bytes]":
     """One record, as the parts that frame() takes. `values` are the fields of FIELDS[kind], in that order.
 
     Text longer than MAX_TEXT bytes is cut; what UTF-8 cannot encode is written as a backslash escape. Raises
@@ -263,7 +262,7 @@ def decode(pid: int, header: bytes, body: bytes) -> Record:
     return Record(kind, pid, int.from_bytes(header[4:8], "little"), int.from_bytes(header[8:16], "little"), fields)
 
 
-def _encode_value(of_type: str, value: "Value") -> bytes:
+def _encode_value(of_type: str, value: Value) -> bytes:
     if isinstance(value, int):
         return value.to_bytes(8, "little")
     if isinstance(value, str):
@@ -278,7 +277,7 @@ def _encode_text(text: str) -> bytes:
     return len(data).to_bytes(2, "little") + data
 
 
-def _decode_value(of_type: str, body: bytes, at: int) -> "tuple[Value, int]":
+def _decode_value(of_type: str, body: bytes, at: int) -> tuple[Value, int]:
     if of_type == INT:
         return int.from_bytes(_slice(body, at, 8), "little"), at + 8
     if of_type == TEXT:
