@@ -4,13 +4,15 @@ Three sources tell of an invocation, in any order: our own INVOKE event, the wra
 The wrapper's records come in one order alone, which TRANSITIONS holds.
 """
 
-from collections.abc import Callable
-
 from coldspan_extension import platform
 from coldspan_extension.invocation import Environment, Failure, Invocation, Runtime
 from coldspan_extension.platform import PlatformEvent
 from coldspan_wrapper import records
 from coldspan_wrapper.records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STARTED, LOADING, LOADED, WAITING = "started", "loading", "loaded", "waiting"
 DELIVERED, HANDLING, HANDLED, RESPONDING, ANSWERED = "delivered", "handling", "handled", "responding", "answered"
@@ -43,7 +45,7 @@ def advance(state: str, kind: int) -> str:
 class Assembly:
     """The open invocations and what is known of the environment."""
 
-    def __init__(self, environment: Environment, process_start: Callable[[int, int, int], int]) -> None:
+    def __init__(self, environment: Environment, process_start: "Callable[[int, int, int], int]") -> None:
         """process_start(pid, at_ns, cpu_ns) is the Unix time at which that process started, seen at `at_ns`."""
         self.environment = environment
         self._lost = 0
@@ -188,7 +190,8 @@ class Assembly:
         problem = record.text("problem")
         if problem:
             runtime.is_silent = True
-            facts = {"client": record.text("name"), "version": runtime.client_version, "reason": problem}
+            facts: dict[str, object] = {"client": record.text("name"), "version": record.text("version")}
+            facts["reason"] = problem
             self.notes.append(("runtime_client_unrecognised", facts))
 
     def _records_lost(self, runtime: Runtime, record: Record, at_ns: int) -> None:

@@ -1,7 +1,9 @@
 """Settings from the environment. parse() is pure: a bad value costs that setting, with one warning that names it."""
 
-import urllib.parse
-from collections.abc import Mapping
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from urllib.parse import SplitResult
 
 ENDPOINT_SCHEMES = ("http", "https")
 PROTOCOLS = ("http/protobuf", "grpc")
@@ -19,7 +21,7 @@ LANES = ("auto", "sdk")
 FLUSHES = ("adaptive", "end", "deferred")
 LOG_LEVELS = ("debug", "info", "warn", "warning", "error", "none")
 
-END, DEFERRED = "end", "deferred"
+DEFERRED = "deferred"
 
 
 class Invalid:
@@ -48,7 +50,6 @@ class Config:
         self.client_key = ""
         self.client_certificate = ""
         self.insecure = False
-        self.flush = END
         self.sampler = "parentbased_always_on"
         self.sampler_ratio = 1.0
         self.service_name = ""
@@ -60,11 +61,22 @@ class Config:
     def traces_url(self) -> str:
         """The URL that OTLP/HTTP posts to: a base endpoint gets v1/traces appended, a traces endpoint is used as is."""
         if not self.endpoint_is_base:
-            return self.endpoint if urllib.parse.urlsplit(self.endpoint).path else self.endpoint + "/"
+            return self.endpoint if split_url(self.endpoint).path else self.endpoint + "/"
         return self.endpoint.rstrip("/") + "/v1/traces"
 
 
-def parse(environ: Mapping[str, str]) -> Config:
+def holds_next(environ: "Mapping[str, str]") -> bool:
+    """Whether the extension waits for the response to export before the environment freezes."""
+    return environ.get("COLDSPAN_FLUSH", "").strip().lower() != DEFERRED
+
+
+def split_url(url: str) -> "SplitResult":
+    from urllib.parse import urlsplit  # 9 ms, and needed only when a response is out already
+
+    return urlsplit(url)
+
+
+def parse(environ: "Mapping[str, str]") -> Config:
     """Settings of the OTEL_* and COLDSPAN_* variables. An empty value counts as unset (OpenTelemetry specification)."""
     config = Config()
     read = _Reader(environ, config.invalid)
@@ -79,8 +91,7 @@ def parse(environ: Mapping[str, str]) -> Config:
     config.client_certificate = read.text(read.otlp("CLIENT_CERTIFICATE"))
     config.insecure = read.text(read.otlp("INSECURE")).lower() == "true"
     read.choice("COLDSPAN_EXPORTER", LANES, "auto")
-    flush = read.choice("COLDSPAN_FLUSH", FLUSHES, "adaptive")
-    config.flush = DEFERRED if flush == DEFERRED else END
+    read.choice("COLDSPAN_FLUSH", FLUSHES, "adaptive")
     config.sampler = read.choice("OTEL_TRACES_SAMPLER", SAMPLERS, config.sampler)
     if config.sampler.endswith("traceidratio"):
         config.sampler_ratio = read.ratio("OTEL_TRACES_SAMPLER_ARG", 1.0)
@@ -92,7 +103,7 @@ def parse(environ: Mapping[str, str]) -> Config:
 
 def is_own_listener(endpoint: str, port: int) -> bool:
     """Whether the endpoint is our own telemetry port, where every export would come back as a batch."""
-    parts = urllib.parse.urlsplit(endpoint)
+    parts = split_url(endpoint)
     here = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox", "sandbox.localdomain")  # noqa: S104 - compared only
     return parts.hostname in here and parts.port == port
 
@@ -108,7 +119,7 @@ def _parse_endpoint(config: Config, read: "_Reader") -> None:
         if not value:
             continue
         try:
-            parts = urllib.parse.urlsplit(value)
+            parts = split_url(value)
             usable = parts.scheme in ENDPOINT_SCHEMES and bool(parts.hostname) and parts.port != 0
         except ValueError:
             usable = False
@@ -126,7 +137,7 @@ def _protocol(read: "_Reader") -> str:
 class _Reader:
     """Typed look-ups that note what they reject."""
 
-    def __init__(self, environ: Mapping[str, str], invalid: "list[Invalid]") -> None:
+    def __init__(self, environ: "Mapping[str, str]", invalid: "list[Invalid]") -> None:
         self._environ = environ
         self._invalid = invalid
 
@@ -172,12 +183,14 @@ class _Reader:
 
     def pairs(self, variable: str) -> "dict[str, str]":
         """key=value,key2=value2, percent-encoded. A bad pair costs that pair."""
+        from urllib.parse import unquote
+
         found = {}
         for pair in self.text(variable).split(","):
             name, equals, value = pair.partition("=")
-            name = urllib.parse.unquote(name.strip())
+            name = unquote(name.strip())
             if name and equals:
-                found[name] = urllib.parse.unquote(value.strip())
+                found[name] = unquote(value.strip())
             elif pair.strip():
                 # A header's value may be a secret: the warning names the place, not the text.
                 self.reject(variable, f"<{len(pair)} characters>", "key=value,key2=value2, percent-encoded")

@@ -1,6 +1,8 @@
 """The parent that an event brings: W3C Trace Context in its HTTP headers (https://www.w3.org/TR/trace-context/)."""
 
-from collections.abc import Iterable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_TRACESTATE = 512
 _HEX = frozenset("0123456789abcdef")
@@ -18,7 +20,7 @@ class Parent:
         self.trace_state = trace_state
 
 
-def parent_of(facts: Iterable[tuple[str, str]]) -> "Parent | None":
+def parent_of(facts: "Iterable[tuple[str, str]]") -> "Parent | None":
     """The context of the facts `header.traceparent` and `header.tracestate`; None where there is no valid one."""
     headers = dict(facts)
     parent = parse_traceparent(headers.get("header.traceparent", ""))

@@ -1,40 +1,42 @@
-"""The loop that owns all state: waits for events, lets wrapper and platform report, exports, asks for the next event.
+"""The loop that owns all state: waits for events, lets wrapper and platform report, delivers, asks for the next event.
 
 Two rules keep the invocation unharmed. An extension that is not in next at the function's deadline turns a delivered
 response into a timeout, so everything has a limit before it. And Lambda tells of a shutdown only whoever is in next, so
 the wait for a response also ends when the runtime's process does.
+
+What delivers (configuration, logger, exporters) is loaded when there is a response to deliver: until then every import
+here competes with the function for its CPU.
 """
 
 import fcntl
 import os
 import time
-from collections.abc import Callable
 
-from coldspan_extension import attributes, config, procfs, resource
-from coldspan_extension.api import ApiError, Event
+from coldspan_extension import config, procfs
 from coldspan_extension.assembly import Assembly
-from coldspan_extension.boot import Boot
-from coldspan_extension.export import Failed
-from coldspan_extension.export.lane import make_exporter
-from coldspan_extension.export.worker import Batch, Worker
-from coldspan_extension.invocation import Environment, Invocation
-from coldspan_extension.log import Log
-from coldspan_extension.platform import INIT_START, LOGS_DROPPED, REPORT, Unreadable, parse_batch
-from coldspan_extension.queue import Queue
-from coldspan_extension.span import Attributes, Span
-from coldspan_extension.trace import Tracer
+from coldspan_extension.invocation import Environment
+from coldspan_extension.platform import REPORT, Unreadable, parse_batch
 from coldspan_wrapper import records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coldspan_extension.api import Event
+    from coldspan_extension.boot import Boot
+    from coldspan_extension.delivery import Delivery
+    from coldspan_extension.invocation import Invocation
 
 MS = 1_000_000
 PIPE_SIZE = 1_048_576
-F_SETPIPE_SZ = 1031  # fcntl.h; named by Python's fcntl from 3.10 on some platforms only
+F_SETPIPE_SZ = 1031  # linux/fcntl.h
 SHUTDOWN_MARGIN_NS = 150 * MS
 LATE_REPORT_NS = 50 * MS
 """How long SHUTDOWN waits for platform.report of the last invocation, which comes after the freeze: 5 ms on average,
 40 at most (elastic/apm-aws-lambda, pull request 347)."""
 
 
-def run(boot: Boot, began_ns: int) -> None:
+def run(boot: "Boot", began_ns: int) -> None:
     """Serves events until SHUTDOWN. `began_ns` is when the extension's process began, 0 if the start script cannot
     tell."""
     began_ns = began_ns or procfs.process_start(os.getpid(), time.time_ns(), time.process_time_ns())
@@ -48,39 +50,21 @@ def hold_until(received_ns: int, deadline_ns: int) -> int:
 
 
 class Extension:
-    def __init__(self, boot: Boot, began_ns: int) -> None:
+    def __init__(self, boot: "Boot", began_ns: int) -> None:
         self._boot = boot
-        self._config = config.parse(boot.environ)
-        self._log = Log(self._config.log_level)
-        self._refuse_own_endpoint()
-        environment = Environment(boot.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or "on-demand")
-        environment.began_ns = began_ns
-        environment.registered_ns = boot.registered_ns
-        environment.next_asked_ns = boot.next_asked_ns
-        self._environment = environment
-        self._assembly = Assembly(environment, procfs.process_start)
-        self._tracer = Tracer(
-            environment,
-            resource.function_name(boot.environ),
-            self._config.sampler,
-            self._config.sampler_ratio,
-        )
-        self._queue = Queue()
-        self._worker = Worker(lambda: make_exporter(self._config, self._log))
+        self._environment = Environment(boot.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or "on-demand")
+        self._environment.began_ns = began_ns
+        self._environment.registered_ns = boot.registered_ns
+        self._environment.next_asked_ns = boot.next_asked_ns
+        self._assembly = Assembly(self._environment, procfs.process_start)
         self._decoder = records.Decoder()
-        self._corrupt_reported = 0
+        self._delivery_made: Delivery | None = None
         self._event: Event | None = None
-        self._answered: tuple[Span, Invocation] | None = None  # whose `after response` is still to come
-        self._resource: Attributes = {}
-        self._export_ns = 0
-        self._fault = ""  # the last export's
         self._pidfd = -1
-        self._told_unobserved = False
 
     def run(self) -> None:
         poller = self._boot.poller
         poller.add(self._boot.api.fileno(), self._read_event)
-        poller.add(self._worker.fileno(), self._collect)
         if self._boot.channel >= 0:
             self._enlarge_pipe()
             poller.add(self._boot.channel, self._read_channel)
@@ -91,20 +75,17 @@ class Extension:
             self._invoke(event)
             self._ask_next()
 
-    def _next(self) -> Event:
+    def _next(self) -> "Event":
         while self._event is None:
             self._boot.poller.wait()
         event, self._event = self._event, None
         return event
 
     def _ask_next(self) -> None:
-        self._worker.close_idle()
-        asked_ns = time.time_ns()
-        if self._answered is not None and not self._answered[1].next_asked_ns:
-            self._answered[1].next_asked_ns = asked_ns
+        self._delivery.before_next(time.time_ns())
         self._boot.api.ask_next()
 
-    def _invoke(self, event: Event) -> None:
+    def _invoke(self, event: "Event") -> None:
         invoke, limit_ns = event.record, hold_until(event.received_ns, event.deadline_ns)
         tracing = invoke.get("tracing")
         self._assembly.invoked(
@@ -115,28 +96,39 @@ class Extension:
             event.received_ns,
         )
         self._read_channel()
-        if self._config.flush == config.END and self._is_observed():
+        if config.holds_next(self._boot.environ):
             self._wait(lambda: self._is_over() or not self._is_observed(), limit_ns)
-        self._assemble()
-        self._flush(limit_ns)
-        self._say_what_is_to_say()
+        self._deliver(limit_ns)
 
-    def _shut_down(self, event: Event) -> None:
+    def _shut_down(self, event: "Event") -> None:
         limit_ns = event.deadline_ns - SHUTDOWN_MARGIN_NS
         self._read_channel()
-        last = self._answered[1] if self._answered else None
+        last = self._delivery.unreported
         if self._boot.listener is not None and last is not None:
-            self._wait(lambda: self._reported(last), min(limit_ns, event.received_ns + LATE_REPORT_NS))
+            self._wait(lambda: self._is_reported(last), min(limit_ns, event.received_ns + LATE_REPORT_NS))
         self._read_telemetry()
         self._assembly.shut_down(str(event.record.get("shutdownReason", "")), event.received_ns)
-        self._assemble()
-        self._flush(limit_ns)
-        lost = self._queue.take_dropped() + len(self._queue)
-        if lost:
-            self._log.warning("spans_dropped", reason="shutdown", count=lost)
-        self._say_what_is_to_say()
+        self._deliver(limit_ns)
+        self._delivery.end()
 
-    def _wait(self, done: Callable[[], bool], limit_ns: int) -> None:
+    def _deliver(self, limit_ns: int) -> None:
+        self._read_telemetry()
+        delivery = self._delivery
+        delivery.take(self._assembly, self._decoder.corrupt)
+        self._wait(lambda: not delivery.is_busy, limit_ns)
+        if delivery.start_export(limit_ns):
+            self._wait(lambda: not delivery.is_busy, limit_ns)
+        delivery.say(self._assembly)
+
+    @property
+    def _delivery(self) -> "Delivery":
+        if self._delivery_made is None:
+            from coldspan_extension.delivery import Delivery
+
+            self._delivery_made = Delivery(self._boot, self._environment)
+        return self._delivery_made
+
+    def _wait(self, done: "Callable[[], bool]", limit_ns: int) -> None:
         """Lets everybody report until it is done, or until `limit_ns`."""
         while not done():
             left_ns = limit_ns - time.time_ns()
@@ -144,27 +136,21 @@ class Extension:
                 return
             self._boot.poller.wait(left_ns)
 
-    def _reported(self, invocation: Invocation) -> bool:
-        self._read_telemetry()
-        return REPORT in invocation.platform
+    def _is_over(self) -> bool:
+        self._read_telemetry()  # runtimeDone ends the wait too, should the record of the response be lost
+        return self._assembly.has_over
 
     def _is_observed(self) -> bool:
         """Whether records of this invocation will come: without them there is nothing to wait for."""
         runtime = self._environment.runtime
         return runtime is not None and runtime.client_seen and not runtime.is_silent and not runtime.ended_ns
 
-    def _is_over(self) -> bool:
-        self._read_telemetry()  # runtimeDone ends the wait too, should the record of the response be lost
-        return self._assembly.has_over
-
-    # What comes in
+    def _is_reported(self, invocation: "Invocation") -> bool:
+        self._read_telemetry()
+        return REPORT in invocation.platform
 
     def _read_event(self) -> None:
-        try:
-            self._event = self._boot.api.read_next(time.time_ns())
-        except ApiError:
-            self._boot.poller.remove(self._boot.api.fileno())
-            raise
+        self._event = self._boot.api.read_next(time.time_ns())
 
     def _read_channel(self) -> None:
         while self._boot.channel >= 0:
@@ -192,8 +178,7 @@ class Extension:
     def _runtime_ended(self) -> None:
         self._read_channel()  # what the process wrote before its end
         self._assembly.runtime_ended(time.time_ns())
-        if self._pidfd >= 0:
-            self._boot.poller.remove(self._pidfd)
+        self._boot.poller.remove(self._pidfd)
 
     def _read_telemetry(self) -> None:
         batches = self._boot.listener.take() if self._boot.listener is not None else []
@@ -203,108 +188,8 @@ class Extension:
             try:
                 for event in parse_batch(body):
                     self._assembly.platform(event)
-                    if event.type == LOGS_DROPPED:
-                        self._log.debug("telemetry_dropped_by_platform", **event.record)
             except Unreadable as error:
-                self._log.debug("telemetry_unreadable", reason=str(error))
-
-    # What goes out
-
-    def _assemble(self) -> None:
-        """Puts the spans of what is over into the queue."""
-        self._read_telemetry()
-        if self._answered is not None and self._answered[1].next_asked_ns:
-            span = self._tracer.after_response(*self._answered)
-            self._queue.put([span] if span else [])
-            self._answered = None
-        for invocation in self._assembly.take():
-            spans = self._tracer.trace(invocation, self._carried())
-            if spans:
-                self._answered = (spans[0], invocation)
-            self._queue.put(spans)
-            self._freeze_resource(invocation)
-
-    def _carried(self) -> Attributes:
-        """What the next SERVER span tells of ourselves."""
-        carried: Attributes = {}
-        if self._export_ns:
-            carried[attributes.OVERHEAD_EXPORT], self._export_ns = self._export_ns / 1e9, 0
-        unreadable = self._decoder.corrupt - self._corrupt_reported
-        self._corrupt_reported = self._decoder.corrupt
-        lost = self._assembly.take_lost() + unreadable
-        if lost:
-            carried[attributes.DROPPED_RECORDS] = lost
-        dropped = self._queue.take_dropped()
-        if dropped:
-            carried[attributes.DROPPED_SPANS] = dropped
-        return carried
-
-    def _flush(self, limit_ns: int) -> None:
-        """Exports what waits, unless that takes too long; then it goes on beside what follows."""
-        self._wait(lambda: not self._worker.is_busy, limit_ns)
-        if self._worker.is_busy or not len(self._queue):
-            return
-        self._worker.submit(Batch(self._resource, self._queue.take(), limit_ns))
-        self._wait(lambda: not self._worker.is_busy, limit_ns)
-
-    def _collect(self) -> None:
-        batch = self._worker.collect()
-        if batch is None:
-            return
-        self._export_ns = batch.took_ns
-        outcome = batch.outcome
-        if isinstance(outcome, Failed):
-            if outcome.retryable:
-                self._queue.put_back(batch.spans)
-            else:
-                self._queue.dropped += len(batch.spans)
-            if outcome.reason != self._fault:
-                self._log.warning("export_failed", reason=outcome.reason, spans=len(batch.spans))
-            self._fault = outcome.reason
-            return
-        self._fault = ""
-        if outcome.rejected or outcome.message:
-            self._queue.dropped += outcome.rejected
-            self._log.warning("export_partly_rejected", rejected=outcome.rejected, reason=outcome.message)
-
-    def _freeze_resource(self, invocation: Invocation) -> None:
-        if self._resource:
-            return
-        start = self._environment.init.get(INIT_START)
-        self._resource = resource.resource_of(
-            self._boot.environ,
-            self._config.resource_attributes,
-            self._config.service_name,
-            self._boot.api.registration,
-            invocation.arn,
-            self._environment.runtime,
-            str(start.record.get("instanceId", "")) if start else "",
-            resource.random_uuid(),
-        )
-
-    # What is said
-
-    def _refuse_own_endpoint(self) -> None:
-        listener = self._boot.listener
-        if listener is not None and config.is_own_listener(self._config.endpoint, listener.port):
-            self._boot.note("endpoint_is_own_listener", endpoint=self._config.endpoint, instead="lines on stdout")
-            self._config.endpoint = ""
-
-    def _say_what_is_to_say(self) -> None:
-        """Warnings of start, configuration and wrapper, after the first invocation: loading the logger takes time."""
-        for invalid in self._config.invalid:
-            self._log.warning(
-                "config_invalid", variable=invalid.variable, value=invalid.value, accepted=invalid.accepted
-            )
-        self._config.invalid = []
-        for event, facts in (*self._boot.notes, *self._assembly.notes):
-            self._log.warning(event, **facts)
-        self._boot.notes, self._assembly.notes = [], []
-        runtime = self._environment.runtime
-        if (runtime is None or not runtime.client_seen) and not self._told_unobserved:
-            self._told_unobserved = True
-            reason = "no runtime client that we know" if runtime else "AWS_LAMBDA_EXEC_WRAPPER is not our coldspan-exec"
-            self._log.warning("runtime_unobserved", reason=reason)
+                self._boot.note("telemetry_unreadable", reason=str(error))
 
     def _enlarge_pipe(self) -> None:
         try:

@@ -1,9 +1,11 @@
 """Lambda's Telemetry API events (platform.*), as far as traces need them."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from coldspan_extension import json1
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 INIT_START = "platform.initStart"
 INIT_REPORT = "platform.initReport"
@@ -18,7 +20,7 @@ class PlatformEvent:
 
     __slots__ = ("record", "time_ns", "type")
 
-    def __init__(self, of_type: str, time_ns: int, record: dict[str, Any]) -> None:
+    def __init__(self, of_type: str, time_ns: int, record: "dict[str, Any]") -> None:
         self.type = of_type
         self.time_ns = time_ns
         self.record = record
@@ -38,7 +40,7 @@ class Unreadable(ValueError):
     """A batch, or an event of one, that is not as documented."""
 
 
-def parse_batch(body: bytes) -> Iterator[PlatformEvent]:
+def parse_batch(body: bytes) -> "Iterator[PlatformEvent]":
     """The events of one pushed body; those that cannot be read are left out. Raises Unreadable for the whole."""
     try:
         events = json1.loads(body)

@@ -1,26 +1,29 @@
 """The resource: the observed function, not this extension. Pure; frozen by the caller at the first export."""
 
 import os
-from collections.abc import Mapping
 
 from coldspan_extension import semconv
 from coldspan_extension.invocation import Runtime
 from coldspan_extension.span import Attributes
 from coldspan_wrapper import __version__
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SCOPE = "coldspan"
 MIB = 1_048_576
 
 
-def function_name(environ: Mapping[str, str]) -> str:
+def function_name(environ: "Mapping[str, str]") -> str:
     return environ.get("AWS_LAMBDA_FUNCTION_NAME", "") or "unknown_function"
 
 
 def resource_of(
-    environ: Mapping[str, str],
-    chosen: Mapping[str, str],
+    environ: "Mapping[str, str]",
+    chosen: "Mapping[str, str]",
     service_name: str,
-    registration: Mapping[str, object],
+    registration: "Mapping[str, object]",
     arn: str,
     runtime: "Runtime | None",
     instance: str,

@@ -40,7 +40,7 @@ BAD = [
     ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "compression", "none"),
     ("OTEL_TRACES_EXPORTER", "zipkin", "exporter", "otlp"),
     ("OTEL_TRACES_SAMPLER", "jaeger_remote", "sampler", "parentbased_always_on"),
-    ("COLDSPAN_FLUSH", "never", "flush", "end"),
+    ("COLDSPAN_FLUSH", "never", "endpoint", ""),
     ("OTEL_LOG_LEVEL", "loud", "log_level", "info"),
 ]
 
@@ -74,6 +74,13 @@ def test_headers_are_percent_decoded_and_a_bad_pair_keeps_its_secret() -> None:
     assert settings.headers == {"Authorization": "Basic abc", "x": "1"}
     (invalid,) = settings.invalid
     assert "verysecret" not in invalid.value
+
+
+@pytest.mark.parametrize(
+    ("flush", "holds"), [("", True), ("adaptive", True), ("end", True), ("never", True), (" Deferred", False)]
+)
+def test_only_a_deferred_flush_lets_the_environment_freeze_first(flush: str, holds: bool) -> None:
+    assert config.holds_next({"COLDSPAN_FLUSH": flush}) is holds
 
 
 @pytest.mark.parametrize(

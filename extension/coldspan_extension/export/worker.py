@@ -8,10 +8,13 @@ pipe, at the next occasion.
 import _thread
 import os
 import time
-from collections.abc import Callable
 
 from coldspan_extension.export import Exported, Exporter, Failed
 from coldspan_extension.span import Attributes, Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Batch:
@@ -30,7 +33,7 @@ class Batch:
 class Worker:
     """`is_busy` from submit() until collect() has returned the batch."""
 
-    def __init__(self, make_exporter: Callable[[], Exporter]) -> None:
+    def __init__(self, make_exporter: "Callable[[], Exporter]") -> None:
         self.is_busy = False
         self._make_exporter = make_exporter
         self._exporter: Exporter | None = None
