@@ -53,6 +53,9 @@ def main(started: "dict[str, str]") -> None:
         extension.run(boot, began_ns=_nanoseconds(started.get("began", "")))
     except Exception as fault:
         idle(boot, fault)
+    # Not by returning: the interpreter would wait for the exporter's thread, which first imported `threading` and so
+    # passes for the main thread there. Everything of ours is written unbuffered.
+    os._exit(0)
 
 
 def _register(boot: Boot, started: "dict[str, str]") -> None:
