@@ -1,0 +1,1 @@
+"""Builds the layer: the tree that lands in /opt, as a directory or as a zip (docs/architecture.md)."""

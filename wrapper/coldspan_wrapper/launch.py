@@ -69,7 +69,8 @@ def _restore_process(target: "list[str]", command: "list[str]") -> None:
     """argv, path and __main__ as in an unwrapped start of `command`."""
     ours = os.path.dirname(os.path.dirname(__file__))
     sys.path.remove(ours)
-    sys.path_importer_cache.pop(ours, None)
+    for entry in [entry for entry in sys.path_importer_cache if entry.startswith(ours)]:
+        del sys.path_importer_cache[entry]
     sys.orig_argv[:] = command
     module = target[0] == "-m"
     sys.argv[:] = ["-m", *target[2:]] if module else target
@@ -81,6 +82,7 @@ def _restore_process(target: "list[str]", command: "list[str]") -> None:
         sys.path[0] = os.getcwd() if module else os.path.dirname(os.path.realpath(target[0]))
     if not module:
         path = os.path.join(os.getcwd(), target[0])
+        sys.path_importer_cache.setdefault(path, None)  # the interpreter looked whether it is a folder or zip file
         namespace["__file__"] = path
         namespace["__loader__"] = type(namespace["__loader__"])("__main__", path)
 
