@@ -27,7 +27,7 @@ CLIENTS = {
 """Versions of awslambdaric, each on a Python that its pinned simplejson has wheels for; from 3.12 on it polls in a
 thread. The empty one is the version installed beside the tests."""
 
-LOOK = [{"do": "look"}, {"do": "look"}]
+LOOK: list[object] = [{"do": "look"}, {"do": "look"}]
 CASES: dict[str, tuple[str, str, list[object]]] = {
     # name: (function's folder, handler, events)
     "look": ("neutral", "app.handler", LOOK),

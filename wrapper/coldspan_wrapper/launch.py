@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from coldspan_wrapper.recorder import Recorder
 
 
-def main(started: "tuple[int, int, int]", start: str) -> None:
-    """`started`: the clocks at the first line (monotonic, real time, CPU time, ns); `start`: the file we began with.
+def main(clocks: "tuple[int, int, int]", start: str, writes_bytecode: bool) -> None:
+    """`clocks` are those of the first line (monotonic, real time, CPU time, ns), `start` is the file we began with.
 
     sys.argv is [start, *target], target being `script argument...` or `-m module argument...`.
     """
@@ -24,9 +24,10 @@ def main(started: "tuple[int, int, int]", start: str) -> None:
     recorder = None
     try:
         code = None if target[0] == "-m" else _compile(target[0])
-        recorder = _observe(started)
+        recorder = _observe(clocks)
         _restore_process(target, command)
-        recorder.spent(started[0])
+        sys.dont_write_bytecode = not writes_bytecode
+        recorder.spent(clocks[0])
     except Exception:
         exec_untouched(command)
     try:
@@ -48,13 +49,13 @@ def exec_untouched(command: "list[str]") -> "NoReturn":
     os.execv(sys.executable or "/proc/self/exe", command)
 
 
-def _observe(started: "tuple[int, int, int]") -> "Recorder":
+def _observe(clocks: "tuple[int, int, int]") -> "Recorder":
     from coldspan_wrapper import awslambdaric, records
     from coldspan_wrapper.channel import Channel
     from coldspan_wrapper.recorder import Recorder
 
     recorder = Recorder(Channel(os.environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH))
-    recorder.hello(*started)
+    recorder.hello(*clocks)
     awslambdaric.observe(recorder)
     return recorder
 
