@@ -1,5 +1,8 @@
 """From invocations that are over to spans that arrived: makes traces, queues and exports them, says what went wrong."""
 
+import os
+import sys
+
 from coldspan_extension import attributes, config, resource
 from coldspan_extension.assembly import Assembly
 from coldspan_extension.boot import Boot
@@ -21,6 +24,7 @@ class Delivery:
         self._config = config.parse(boot.environ)
         self._log = Log(self._config.log_level)
         self._refuse_own_endpoint()
+        self._note_other_python()
         function = resource.function_name(boot.environ)
         self._tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         self._queue = Queue()
@@ -144,8 +148,26 @@ class Delivery:
             resource.random_uuid(),
         )
 
+    def _note_other_python(self) -> None:
+        """Under another Python than the layer was built for there is no bytecode, and a compiled dependency may not
+        load: everything still works, more slowly, or the export tells why not."""
+        built_for = _built_for()
+        running = "{}.{}".format(*sys.version_info)
+        if built_for and built_for != running:
+            self._boot.note("python_differs", built_for=built_for, running=running)
+
     def _refuse_own_endpoint(self) -> None:
         listener = self._boot.listener
         if listener is not None and config.is_own_listener(self._config.endpoint, listener.port):
             self._boot.note("endpoint_is_own_listener", endpoint=self._config.endpoint, instead="lines on stdout")
             self._config.endpoint = ""
+
+
+def _built_for() -> str:
+    """The Python version in the layer's file `coldspan/python`; empty outside a layer."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    try:
+        with open(os.path.join(os.path.dirname(os.path.dirname(package)), "python"), encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

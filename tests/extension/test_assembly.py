@@ -3,9 +3,9 @@
 import itertools
 
 import pytest
-from coldspan_testing.story import ARN, MS, T0, Story, named, server_of, told
 
 from coldspan_extension import assembly
+from coldspan_testing.story import ARN, MS, T0, Story, named, server_of, told
 from coldspan_wrapper import records
 
 COLD = [

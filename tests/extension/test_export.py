@@ -6,7 +6,6 @@ import threading
 import time
 
 import pytest
-from coldspan_testing.otlp_receiver import Accept, Hang, OtlpReceiver, Refuse
 
 from coldspan_extension.config import parse
 from coldspan_extension.export import Exported, Failed
@@ -15,6 +14,7 @@ from coldspan_extension.export.stdout import MAX_LINE, lines_of
 from coldspan_extension.export.worker import Batch, Worker
 from coldspan_extension.log import Log
 from coldspan_extension.span import SERVER, Attributes, Event, Span
+from coldspan_testing.otlp_receiver import Accept, Hang, OtlpReceiver, Refuse
 
 RESOURCE: Attributes = {"service.name": "fn", "faas.max_memory": 1 << 40, "aws.log.group.names": ["/aws/lambda/fn"]}
 QUIET = Log("none")
@@ -70,7 +70,7 @@ def test_stdout_lines_say_the_same_as_protobuf() -> None:
         exporter = make_exporter(parse({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http}), QUIET)
         exporter.export(RESOURCE, some_spans(), deadline())
         (request,) = receiver.requests
-    from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+    from google.protobuf.json_format import MessageToDict
 
     (line,) = lines_of(RESOURCE, some_spans())
     ours = json.loads(line)

@@ -1,0 +1,178 @@
+"""Whole traces, from a real function under the real runtime client to a receiver that is not ours."""
+
+import statistics
+import threading
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from coldspan_extension import attributes
+from coldspan_lab.service import Moment
+from coldspan_testing import interpreters
+from coldspan_testing.otlp_receiver import SpanReceived
+from coldspan_testing.runs import StartRun
+
+MS = 1_000_000
+
+
+def names(spans: list[SpanReceived]) -> list[str]:
+    return [span.span.name for span in spans]
+
+
+@pytest.mark.parametrize("version", interpreters.VERSIONS)
+def test_a_layer_built_for_a_python_traces_cold_and_warm_starts_under_it(start_run: StartRun, version: str) -> None:
+    run = start_run(python=version)
+    for event in (1, 2, 3):
+        assert run.lab.invoke(event).payload == str(event).encode()
+        run.lab.wait_frozen()
+    run.close()
+    cold, *warm = run.servers
+    assert [span.attributes["faas.coldstart"] for span in run.servers] == [True, False, False]
+    assert names(run.children(cold)) == ["init", "next", "handler", "response", "after response"]
+    assert sorted(names(run.children(run.child(cold, "init")))) == ["extension init", "load handler", "runtime boot"]
+    for server in warm:
+        assert names(run.children(server)) == ["next", "handler", "response", "after response"]
+    assert cold.resource["process.runtime.version"].startswith(version)  # type: ignore[attr-defined]
+    assert run.logged("python_differs") == []
+
+
+def test_every_span_of_a_run_is_as_the_conventions_ask(start_run: StartRun) -> None:
+    run = start_run()
+    for event in ({"httpMethod": "GET"}, "raise", 3):
+        run.lab.invoke(event)
+        run.lab.wait_frozen()
+    run.close()
+    spans = run.receiver.spans
+    by_id = {span.span.span_id: span for span in spans}
+    assert len(by_id) == len(spans)
+    assert len({span.span.trace_id for span in spans}) == 3
+    for span in spans:
+        assert set(span.attributes) & {"coldspan.phase"} <= set(attributes.REGISTRY)
+        for name in span.attributes:
+            assert name in attributes.REGISTRY or not name.startswith(attributes.PREFIX), name
+        assert span.resource["host.id"] == span.resource["faas.instance"]
+        parent = by_id.get(span.span.parent_span_id)
+        if parent is None:
+            assert span.span.kind == 2
+        elif span.span.name == "after response":
+            assert span.span.start_time_unix_nano == parent.span.end_time_unix_nano
+        else:
+            assert parent.span.start_time_unix_nano <= span.span.start_time_unix_nano
+            assert span.span.end_time_unix_nano <= parent.span.end_time_unix_nano
+    for server in run.servers:
+        phases = [span.span for span in run.children(server) if "coldspan.phase" in span.attributes]
+        for before, after in pairwise(phases):
+            assert after.start_time_unix_nano - before.end_time_unix_nano >= 1_000
+    http, failed, last = run.servers
+    assert (http.attributes["faas.trigger"], last.attributes["faas.trigger"]) == ("http", "other")
+    assert (failed.span.status.code, failed.span.status.message) == (2, "no luck")
+    assert failed.attributes["error.type"] == "ValueError"
+    assert [span.span.status.code for span in (http, last)] == [0, 0]
+    (event,) = run.child(failed, "handler").span.events
+    stack = next(a.value.string_value for a in event.attributes if a.key == "exception.stacktrace")
+    assert "in handler" in stack
+    assert "coldspan" not in stack.replace(str(Path(__file__).parents[1]), "")
+
+
+def test_times_agree_with_what_lambda_saw(start_run: StartRun) -> None:
+    """The lab's clock is the judge: within 1 ms in the median, 5 ms at worst."""
+    run = start_run()
+    for number in range(12):
+        run.lab.invoke({"busy_ms": 5, "n": number})
+        run.lab.wait_frozen()
+    run.close()
+    seen = {(mark.what, mark.request_id): mark.time_unix_ns for mark in run.lab.timeline}
+    differences = []
+    for server in run.servers:
+        request_id = str(server.attributes["faas.invocation_id"])
+        next_, response = run.child(server, "next").span, run.child(server, "response").span
+        differences += [
+            abs(next_.end_time_unix_nano - seen[Moment.NEXT_REPLIED, request_id]),
+            abs(response.end_time_unix_nano - seen[Moment.RESPONSE_ACCEPTED, request_id]),
+            abs(server.span.end_time_unix_nano - seen[Moment.RESPONSE_ACCEPTED, request_id]),
+        ]
+    cold = run.servers[0]
+    (init_start,) = [event for event in run.lab.events if event["type"] == "platform.initStart"]
+    assert abs(cold.span.start_time_unix_nano - unix_ns(init_start["time"])) < 1 * MS
+    assert abs(run.child(cold, "init").span.end_time_unix_nano - seen[Moment.RUNTIME_FIRST_NEXT, None]) < 5 * MS
+    assert statistics.median(differences) < 1 * MS
+    assert max(differences) < 5 * MS
+
+
+def unix_ns(text: str) -> int:
+    """Of a telemetry event's time, 2026-11-24T08:19:52.633Z."""
+    return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000) * MS
+
+
+def test_a_freeze_between_invocations_lengthens_no_span(start_run: StartRun) -> None:
+    run = start_run()
+    run.lab.invoke(1)
+    run.lab.wait_frozen()
+    threading.Event().wait(1.0)  # the second of real time that this is about
+    run.lab.invoke(2)
+    run.close()
+    _, warm = run.servers
+    assert warm.attributes["coldspan.idle.duration"] >= 1.0  # type: ignore[operator]
+    for span in [warm, *run.children(warm)]:
+        assert span.span.end_time_unix_nano - span.span.start_time_unix_nano < 200 * MS
+
+
+def test_what_the_environment_spent_after_the_response_has_the_platforms_report(start_run: StartRun) -> None:
+    run = start_run()
+    run.lab.invoke(1)
+    run.lab.wait_frozen()
+    run.close()
+    (server,) = run.servers
+    after = run.child(server, "after response")
+    (report,) = [event["record"] for event in run.lab.events if event["type"] == "platform.report"]
+    assert after.attributes["coldspan.platform.duration"] == report["metrics"]["durationMs"] / 1000
+    assert after.attributes["coldspan.billed_duration"] == report["metrics"]["billedDurationMs"] / 1000
+    assert after.attributes["coldspan.memory.max_used"] == report["metrics"]["maxMemoryUsedMB"] * 1_048_576
+
+
+@pytest.mark.parametrize(("event", "error_type"), [("exit", "Runtime.ExitError"), ("hang", "timeout")])
+def test_a_trace_survives_the_end_of_its_process(start_run: StartRun, event: str, error_type: str) -> None:
+    run = start_run(timeout_s=1.0)
+    run.lab.invoke(1)
+    run.lab.wait_frozen()
+    run.lab.invoke(event)
+    run.lab.wait_frozen()
+    run.lab.invoke(3)
+    run.close()
+    _, failed, after = run.servers
+    assert failed.attributes["error.type"] == error_type
+    assert failed.attributes["coldspan.truncated"] is True
+    assert names(run.children(failed)) == ["next", "handler"]
+    assert after.attributes["faas.coldstart"] is True
+    assert run.child(after, "init").attributes["coldspan.init.phase"] == "invoke"
+
+
+def test_without_an_endpoint_traces_are_lines_on_stdout(start_run: StartRun) -> None:
+    run = start_run(endpoint="")
+    run.lab.invoke(1)
+    run.lab.wait_frozen()
+    run.close()
+    assert run.receiver.requests == []
+    assert len(run.stdout_lines) == 2  # the trace, and `after response` at shutdown
+
+
+def test_a_remote_parent_in_the_events_headers_is_adopted(start_run: StartRun) -> None:
+    run = start_run()
+    run.lab.invoke({"headers": {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}})
+    run.close()
+    (server,) = run.servers
+    assert server.span.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"
+    assert server.span.parent_span_id.hex() == "b7ad6b7169203331"
+
+
+def test_deferred_flush_sends_with_the_next_invocation_and_the_rest_at_shutdown(start_run: StartRun) -> None:
+    run = start_run(COLDSPAN_FLUSH="deferred")
+    run.lab.invoke(1)
+    run.lab.wait_frozen()
+    assert run.receiver.requests == []
+    run.lab.invoke(2)
+    run.lab.wait_frozen()
+    run.close()
+    assert len(run.servers) == 2
