@@ -1,0 +1,1 @@
+"""The local Lambda service, its OTLP collector and the `coldspan` command."""

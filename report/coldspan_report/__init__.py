@@ -1,0 +1,1 @@
+"""Spans in, figures and waterfalls out; on the user's machine."""

@@ -1,4 +1,4 @@
-"""The Extensions API over real HTTP, called by extensions that do what they should not, and by some that do it right."""
+"""The Extensions API over real HTTP, called by extensions that do it right and by some that do not."""
 
 import json
 import os

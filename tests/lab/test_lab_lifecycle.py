@@ -3,10 +3,14 @@
 import asyncio
 import json
 import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from coldspan_lab.cgroups import confine
 from coldspan_lab.service import Function, LocalLambda
 
@@ -241,25 +245,29 @@ def test_a_repeated_init_counts_against_the_function_timeout(start_lab: "StartLa
 
 
 def test_overlapping_invocations_get_environments_of_their_own_and_too_many_are_throttled(tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
     (tmp_path / "app.py").write_text(
-        f"import os\ndef handler(event, context):\n    open({str(gate)!r}).read()\n    return os.getpid()\n"
+        "import os, socket\n"
+        "def handler(port, context):\n"
+        "    with socket.create_connection(('127.0.0.1', port)) as meeting:\n"
+        "        meeting.recv(1)\n"
+        "    return os.getpid()\n"
     )
-    os.mkfifo(gate)
 
     async def scenario() -> tuple[list[Any], int]:
-        async with LocalLambda(Function(tmp_path)) as service:
-            started = [asyncio.ensure_future(service.invoke()) for _ in range(10)]
+        met: list[asyncio.StreamWriter] = []
+
+        async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            met.append(writer)
+            for each in met if len(met) == 10 else ():  # all are in their handlers now
+                each.close()
+
+        meeting = await asyncio.start_server(meet, "127.0.0.1", 0)
+        port = str(meeting.sockets[0].getsockname()[1]).encode()
+        async with LocalLambda(Function(tmp_path)) as service, meeting:
+            invocations = [asyncio.ensure_future(service.invoke(port)) for _ in range(10)]
             await asyncio.sleep(0)
-            throttled = await service.invoke()
-            loop = asyncio.get_running_loop()
-            writer = await loop.run_in_executor(None, lambda: open(gate, "w"))  # opens when a reader is there
-            while any(not each.done() for each in started):
-                writer.close()
-                await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
-                if any(not each.done() for each in started):
-                    writer = await loop.run_in_executor(None, lambda: open(gate, "w"))
-            return [json.loads((await each).payload) for each in started], throttled.status
+            throttled = await service.invoke(port)
+            return [json.loads((await each).payload) for each in invocations], throttled.status
 
     pids, status = asyncio.run(scenario())
     assert len(set(pids)) == 10
@@ -339,6 +347,35 @@ def test_no_process_is_left_not_even_one_that_made_a_session_of_its_own(start_la
     assert processes_with("MARK=leaves-children") == []
 
 
+def test_a_killed_lab_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("def handler(event, context): return 1")
+    lab = f"""
+import sys
+from pathlib import Path
+from coldspan_lab.service import Function, Lab
+with Lab(Function(Path({str(tmp_path)!r}), environment={{"MARK": "of-a-killed-lab"}})) as lab:
+    lab.invoke()
+    lab.wait_frozen()
+    print("frozen", flush=True)
+    sys.stdin.read()
+"""
+    process = subprocess.Popen([sys.executable, "-c", lab], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdin, process.stdout:
+        assert process.stdout.readline() == "frozen\n"
+        (runtime,) = processes_with("MARK=of-a-killed-lab")
+        channel = Path(f"/proc/{runtime}/environ").read_bytes().partition(b"COLDSPAN_CHANNEL=")[2].split(b"\0")[0]
+        watched = os.pidfd_open(runtime)
+        process.kill()
+        process.wait()
+        assert select.select([watched], [], [], 10)[0], "the runtime was not ended"
+        os.close(watched)
+    folder = Path(os.fsdecode(channel)).parent
+    while folder.exists():  # the guard is still tidying up
+        os.sched_yield()
+
+
 def test_a_function_over_its_memory_is_out_of_memory(start_lab: "StartLab") -> None:
     lab = start_lab(SOURCE, memory_mb=128, limit_resources=True)
     if any(line.source == "lab" for line in lab.log) or not _cgroups_permitted(limited=True):
@@ -350,6 +387,6 @@ def test_a_function_over_its_memory_is_out_of_memory(start_lab: "StartLab") -> N
 
 def _cgroups_permitted(*, limited: bool = False) -> bool:
     confinement = confine("coldspan-probe-of-the-tests", 128 if limited else None, lambda _: None)
-    permitted = hasattr(confinement, "_folders") and confinement.limited == limited
+    permitted = bool(confinement.folders) and confinement.limited == limited
     confinement.close()
     return permitted

@@ -44,7 +44,7 @@ def allowed(text: str) -> dict[tuple[str, str], str]:
 def test_a_runtime_advances_as_listed_and_is_refused_otherwise(state: RuntimeState, act: RuntimeAct) -> None:
     expected = allowed(RUNTIME).get((state.value, act.value))
     if expected is None:
-        with pytest.raises(NotAllowed, match="^State transition is not allowed$"):
+        with pytest.raises(NotAllowed, match=r"^State transition is not allowed$"):
             states.advance(states.RUNTIME, state, act)
     else:
         assert states.advance(states.RUNTIME, state, act).value == expected

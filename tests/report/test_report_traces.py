@@ -13,8 +13,12 @@ def told(trace: Trace) -> list[tuple[int, str]]:
 
 def test_a_span_says_what_its_export_said() -> None:
     request = ExportTraceServiceRequest()
-    exported = request.resource_spans.add().scope_spans.add().spans.add(
-        trace_id=bytes(16), span_id=bytes(8), name="fn", kind=SERVER, start_time_unix_nano=5, end_time_unix_nano=9
+    exported = (
+        request.resource_spans.add()
+        .scope_spans.add()
+        .spans.add(
+            trace_id=bytes(16), span_id=bytes(8), name="fn", kind=SERVER, start_time_unix_nano=5, end_time_unix_nano=9
+        )
     )
     exported.status.code = ERROR
     exported.attributes.add(key="faas.coldstart").value.bool_value = True

@@ -1,0 +1,96 @@
+"""What the command's options may say. Each function takes an option's text and gives its value, or raises
+ArgumentTypeError with what was expected; argparse names the option."""
+
+import json
+import os
+import re
+from argparse import ArgumentTypeError
+from importlib.machinery import PathFinder
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from coldspan_lab.model import MEMORY_MB, TIMEOUT_S
+
+MAX_NAME = 64
+
+
+def function_folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        problem = "is a file" if path.exists() else "does not exist"
+        raise ArgumentTypeError(f"{text}: {problem}; expected the folder that holds the function's code")
+    return path
+
+
+def layer_folder(text: str) -> Path:
+    path = Path(text)
+    if not (path / "extensions").is_dir():
+        raise ArgumentTypeError(f"{text}: expected a folder as `coldspan layer build --output FOLDER` makes it")
+    return path
+
+
+def event(text: str) -> bytes:
+    """The payload: what is in the file of that name, else the text itself."""
+    is_file = os.path.exists(text)
+    try:
+        payload = Path(text).read_bytes() if is_file else text.encode()
+        json.loads(payload)
+    except OSError as error:
+        raise ArgumentTypeError(f"{text}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        what = "the file's content is not JSON" if is_file else "there is no such file, and it is not JSON"
+        raise ArgumentTypeError(f"{text}: {what}: {error}") from None
+    return payload
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ArgumentTypeError(f"{text}: expected a number of invocations, 1 or more")
+    return int(text)
+
+
+def memory_mb(text: str) -> int:
+    if not text.isdecimal() or int(text) not in MEMORY_MB:
+        raise ArgumentTypeError(f"{text}: expected a whole number of MB from {MEMORY_MB.start} to {MEMORY_MB.stop - 1}")
+    return int(text)
+
+
+def timeout_s(text: str) -> float:
+    low, high = TIMEOUT_S
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not low <= seconds <= high:
+        raise ArgumentTypeError(f"{text}: expected seconds from {low} to {high:.0f}")
+    return seconds
+
+
+def otlp_endpoint(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ArgumentTypeError(f"{text}: expected a URL such as http://localhost:4318")
+    return text
+
+
+def handler_problem(handler: str, folder: Path) -> str | None:
+    """Why Lambda would not find the handler's module in the folder; nothing is imported."""
+    module, dot, function = handler.rpartition(".")
+    if not (module and dot and function):
+        return f"{handler}: expected MODULE.FUNCTION, such as app.handler"
+    search: list[str] | None = [str(folder)]
+    for part in module.replace("/", ".").split("."):
+        spec = PathFinder.find_spec(part, search) if search else None
+        if spec is None:
+            return f"{handler}: there is no module {module} in {folder}; expected MODULE.FUNCTION, such as app.handler"
+        search = list(spec.submodule_search_locations or ())
+    return None
+
+
+def function_name(folder: Path) -> str:
+    """The folder's name with what Lambda allows in a function's name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-")[:MAX_NAME] or "function"

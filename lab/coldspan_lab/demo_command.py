@@ -1,0 +1,34 @@
+"""`coldspan demo`: the sample function under the lab, one cold invocation and two warm ones."""
+
+import importlib.util
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from coldspan_lab import run as lab_run
+from coldspan_lab.screen import Progress, show
+from coldspan_lab.service import Function
+
+DEMO = Path(__file__).parent / "demo"
+FUNCTION = DEMO / "function"
+EVENT = DEMO / "events" / "get-download.json"
+INVOCATIONS = 3
+
+
+def run() -> None:
+    """Raises what a run raises, and ModuleNotFoundError without the sample function's boto3."""
+    if importlib.util.find_spec("boto3") is None:
+        raise ModuleNotFoundError(name="boto3")
+    plan = lab_run.Plan(Function(FUNCTION, name="downloads"), (EVENT.read_bytes(),) * INVOCATIONS)
+    collected = lab_run.run(plan, Progress(sys.stderr))
+    traces = collected.traces()
+    show(traces, sys.stdout)
+    spans = sum(len(trace.rows) for trace in traces)
+    command = "coldspan" if shutil.which("coldspan") else sys.argv[0]
+    to_jaeger = [command, "run", "--otlp", "http://localhost:4318", "--event", EVENT, "-n", INVOCATIONS, FUNCTION]
+    sys.stdout.write(
+        f"The layer sent these {spans} spans in {len(collected.exports)} exports to {collected.url}, this run's own "
+        "collector.\nTo send such traces to a Jaeger:\n\n"
+        f"  {shlex.join(map(str, to_jaeger))}\n"
+    )

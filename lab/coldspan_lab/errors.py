@@ -1,0 +1,25 @@
+"""What the lab can fail with. Every message is for the user: it names the option or file and what was expected."""
+
+
+class LabError(Exception):
+    """The lab cannot do what it was asked to."""
+
+
+class FunctionInvalid(LabError):
+    """The function's folder or settings are not what a function needs."""
+
+
+class LayerInvalid(LabError):
+    """The layer tree is not what was said."""
+
+
+class InterpreterInvalid(LabError):
+    """The function's Python cannot be run, or is too old."""
+
+
+class RuntimeClientMissing(LabError):
+    """awslambdaric is not installed where the function's Python looks for it."""
+
+
+class PortUnavailable(LabError):
+    """A loopback port cannot be listened on."""

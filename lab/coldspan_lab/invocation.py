@@ -1,0 +1,130 @@
+"""One invocation on its way through an environment, and the headers, events and errors that Lambda renders for it."""
+
+import json
+import secrets
+import uuid
+from asyncio import Future
+from dataclasses import dataclass, field
+
+from coldspan_lab import clock
+from coldspan_lab.model import Answer
+
+LOG_TAIL_SIZE = 4096
+UNHANDLED = "Unhandled"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a caller sends."""
+
+    payload: bytes = b"{}"
+    client_context: str | None = None
+    """Plain JSON text."""
+    trace_header: str | None = None
+    tenant_id: str | None = None
+    wants_log_tail: bool = False
+    """Then the answer waits for REPORT, the log's last line."""
+
+
+@dataclass(slots=True, eq=False)
+class Invocation:
+    """Instants are CLOCK_MONOTONIC ns, and 0 until they happen."""
+
+    call: Call
+    arn: str
+    answer: "Future[Answer]"
+    trace_header: str
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    began_ns: int = 0
+    deadline_ns: int = 0
+    deadline_ms: int = 0
+    """The deadline in Unix ms, the same for the runtime and the extensions."""
+    sent_ns: int = 0
+    response_began_ns: int = 0
+    response_read_ns: int = 0
+    response_sent_ns: int = 0
+    produced_bytes: int = 0
+    runtime_ready_ns: int = 0
+    extensions_ready_ns: int = 0
+    _answer: Answer | None = None
+    _log: bytearray = field(default_factory=bytearray)
+
+    def begin(self, timeout_s: float) -> None:
+        """From here on the function timeout runs."""
+        self.began_ns = clock.now_ns()
+        self.deadline_ns = self.began_ns + int(timeout_s * 1_000_000_000)
+        self.deadline_ms = clock.unix_ns(self.deadline_ns) // 1_000_000
+
+    def log(self, text: str) -> None:
+        self._log += text.encode("utf-8", "replace") + b"\n"
+        del self._log[:-LOG_TAIL_SIZE]
+
+    def respond(self, payload: bytes, function_error: str | None) -> None:
+        """Decides the answer; the first decision stays."""
+        if self._answer is None:
+            self._answer = Answer(200, payload, function_error, self.request_id, self.trace_header)
+            if not self.call.wants_log_tail:
+                self._deliver(self._answer)
+
+    def fail(self, error_type: str, message: str) -> None:
+        """Answers with an error of the platform's own."""
+        self.respond(error_body(error_type, f"RequestId: {self.request_id} Error: {message}"), UNHANDLED)
+
+    def finish(self) -> None:
+        """The environment is through with it: an answer that waited for the log is delivered."""
+        decided = self._answer
+        if decided is not None and self.call.wants_log_tail:
+            self._deliver(
+                Answer(
+                    200, decided.payload, decided.function_error, self.request_id, self.trace_header, bytes(self._log)
+                )
+            )
+
+    @property
+    def answered(self) -> bool:
+        return self.answer.done()
+
+    def _deliver(self, answer: Answer) -> None:
+        if not self.answer.done():  # its caller may have gone away
+            self.answer.set_result(answer)
+
+
+def new_trace_header(unix_s: int) -> str:
+    """What Lambda makes up for a caller that sent no X-Amzn-Trace-Id: an unsampled X-Ray trace."""
+    return f"Root=1-{unix_s:08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
+
+
+def error_body(error_type: str, message: str) -> bytes:
+    return json.dumps({"errorType": error_type, "errorMessage": message}, separators=(",", ":")).encode()
+
+
+def runtime_headers(invocation: Invocation) -> tuple[tuple[str, str], ...]:
+    """The headers of the runtime's invocation/next."""
+    headers = [
+        ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
+        ("Lambda-Runtime-Deadline-Ms", str(invocation.deadline_ms)),
+        ("Lambda-Runtime-Invoked-Function-Arn", invocation.arn),
+        ("Lambda-Runtime-Trace-Id", invocation.trace_header),
+        ("Content-Type", "application/json"),
+    ]
+    if invocation.call.client_context is not None:
+        headers.append(("Lambda-Runtime-Client-Context", invocation.call.client_context))
+    if invocation.call.tenant_id is not None:
+        headers.append(("Lambda-Runtime-Aws-Tenant-Id", invocation.call.tenant_id))
+    return tuple(headers)
+
+
+def tracing(invocation: Invocation) -> dict[str, str]:
+    return {"type": "X-Amzn-Trace-Id", "value": invocation.trace_header}
+
+
+def invoke_event(invocation: Invocation) -> bytes:
+    """The INVOKE event of the Extensions API."""
+    event = {
+        "eventType": "INVOKE",
+        "deadlineMs": invocation.deadline_ms,
+        "requestId": invocation.request_id,
+        "invokedFunctionArn": invocation.arn,
+        "tracing": tracing(invocation),
+    }
+    return json.dumps(event, separators=(",", ":")).encode()

@@ -1,0 +1,135 @@
+"""The Runtime API, 2018-06-01: next, response, error and init/error of one domain's runtime."""
+
+import json
+import re
+from collections.abc import Callable
+
+from coldspan_lab import clock
+from coldspan_lab.api import JSON, Refused, Routes, accepted, error
+from coldspan_lab.domain import Domain
+from coldspan_lab.http import BodyTooLarge, BodyTruncated, Request, Response
+from coldspan_lab.invocation import UNHANDLED, Invocation, error_body, runtime_headers
+from coldspan_lab.model import Moment
+from coldspan_lab.states import NotAllowed, RuntimeAct, RuntimeState
+
+MAX_PAYLOAD = 6 * 1_048_576 + 100
+"""Bytes of a buffered response."""
+RUNTIME = "/2018-06-01/runtime"
+METADATA = "/2026-01-15/metadata/execution-environment"
+RESPONSE_MODE = "lambda-runtime-function-response-mode"
+ERROR_TYPE = "lambda-runtime-function-error-type"
+ERROR_TYPE_KEPT = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
+
+
+def kept_error_type(header: str) -> str:
+    """The error type that the platform goes on with: what is not Category.Reason becomes Unknown."""
+    if ERROR_TYPE_KEPT.fullmatch(header):
+        return header
+    return "Function.Unknown" if header.startswith("Function.") else "Runtime.Unknown"
+
+
+class RuntimeApi:
+    """`mark` is told of the moments of an invocation."""
+
+    def __init__(self, domain: Domain, mark: Callable[[Moment, str | None], None], metadata_token: str) -> None:
+        self._domain = domain
+        self._runtime = domain.runtime
+        self._mark = mark
+        self._authorization = f"Bearer {metadata_token}"
+        self.routes: Routes = {
+            ("GET", f"{RUNTIME}/invocation/next"): self._next,
+            ("POST", f"{RUNTIME}/init/error"): self._init_error,
+            ("GET", "/2018-06-01/ping"): self._ping,
+            ("GET", METADATA): self._metadata,
+        }
+
+    async def invocation_call(self, request: Request, request_id: str, call: str) -> Response:
+        """POST invocation/{request_id}/{call}."""
+        invocation = self._runtime.invocation
+        if invocation is None or invocation.request_id != request_id:
+            return error(400, "InvalidRequestID", "Invalid request ID")
+        return await (self._response if call == "response" else self._error)(request, invocation)
+
+    async def _next(self, request: Request) -> Response:
+        first = self._runtime.state is RuntimeState.STARTED
+        self._act(RuntimeAct.NEXT)
+        if first:
+            self._mark(Moment.RUNTIME_FIRST_NEXT, None)
+        elif self._runtime.state is RuntimeState.READY and self._runtime.invocation is not None:
+            self._runtime.invocation.runtime_ready_ns = request.began_ns
+        self._domain.changed()
+        await self._runtime.released
+        invocation = self._runtime.invocation
+        assert invocation is not None
+        return Response(
+            200,
+            invocation.call.payload,
+            runtime_headers(invocation),
+            lambda: self._mark(Moment.NEXT_REPLIED, invocation.request_id),
+        )
+
+    async def _response(self, request: Request, invocation: Invocation) -> Response:
+        self._act(RuntimeAct.RESPONSE)
+        if request.headers.get(RESPONSE_MODE) not in (None, "", "streaming"):
+            # The state stays as it is: the runtime is stuck until the function times out.
+            invocation.respond(error_body("Runtime.InvalidResponseModeHeader", ""), UNHANDLED)
+            return error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+        try:
+            payload = await request.body(MAX_PAYLOAD)
+        except BodyTooLarge:
+            message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
+            self._hand_on(invocation, error_body("Function.ResponseSizeTooLarge", message), UNHANDLED)
+            refusal = f"Exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
+            return error(413, "RequestEntityTooLarge", refusal)
+        except BodyTruncated:
+            self._hand_on(invocation, error_body("Runtime.TruncatedResponse", ""), UNHANDLED)
+            return error(400, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+        invocation.response_began_ns = request.began_ns
+        invocation.response_read_ns = clock.now_ns()
+        invocation.produced_bytes = len(payload)
+        return self._hand_on(invocation, payload, None)
+
+    async def _error(self, request: Request, invocation: Invocation) -> Response:
+        self._act(RuntimeAct.ERROR)
+        return self._hand_on(invocation, await _error_body(request), UNHANDLED)
+
+    def _hand_on(self, invocation: Invocation, payload: bytes, function_error: str | None) -> Response:
+        """Gives the caller its answer before the runtime gets its own."""
+        self._mark(Moment.RESPONSE_RECEIVED, invocation.request_id)
+        self._domain.read_output()
+        invocation.respond(payload, function_error)
+        self._act(RuntimeAct.SENT)
+        invocation.response_sent_ns = clock.now_ns()
+        self._domain.changed()
+        return accepted(lambda: self._mark(Moment.RESPONSE_ACCEPTED, invocation.request_id))
+
+    async def _init_error(self, request: Request) -> Response:
+        self._act(RuntimeAct.INIT_ERROR)
+        error_type = kept_error_type(request.headers.get(ERROR_TYPE, ""))
+        self._runtime.init_error = (error_type, await _error_body(request))
+        return accepted()
+
+    async def _ping(self, request: Request) -> Response:
+        return Response(200, b"pong", (("Content-Type", "text/plain"),))
+
+    async def _metadata(self, request: Request) -> Response:
+        if request.headers.get("authorization") != self._authorization:
+            return Response(401)
+        return Response(200, json.dumps({"AvailabilityZoneID": "use1-az1"}).encode(), (JSON,))
+
+    def _act(self, act: RuntimeAct) -> None:
+        """Raises Refused."""
+        try:
+            self._runtime.act(act)
+        except NotAllowed as not_allowed:
+            state = self._runtime.state.value
+            message = f"State transition from {state} to {act.value} failed for runtime. Error: {not_allowed}"
+            raise Refused(403, "InvalidStateTransition", message) from None
+
+
+async def _error_body(request: Request) -> bytes:
+    """An error is taken in whatever its body is worth."""
+    try:
+        return await request.body(MAX_PAYLOAD)
+    except (BodyTooLarge, BodyTruncated):
+        return b""

@@ -1,0 +1,244 @@
+"""A local Lambda service for one function: its environments, and who may invoke them."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from coldspan_lab.environment import Environment
+from coldspan_lab.errors import LabError, LayerInvalid
+from coldspan_lab.guard import Guard
+from coldspan_lab.http import Server
+from coldspan_lab.interpreter import Interpreter, inspect
+from coldspan_lab.invocation import Call, Invocation, new_trace_header
+from coldspan_lab.invoke_api import InvokeApi
+from coldspan_lab.model import Answer, Function, LogLine, Mark, Moment, Observers, TelemetryEvent
+
+__all__ = ["Answer", "Function", "Lab", "LabError", "LocalLambda", "LogLine", "Mark", "Moment", "TelemetryEvent"]
+
+MAX_ENVIRONMENTS = 10
+THROTTLED = {
+    "Reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
+    "Type": "User",
+    "message": "Rate Exceeded.",
+}
+T = TypeVar("T")
+
+
+class LocalLambda:
+    """`async with` starts it; leaving it shuts down every environment, and no process is left."""
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        layer: Path | None = None,
+        on_log: Callable[[LogLine], None] | None = None,
+        on_event: Callable[[TelemetryEvent], None] | None = None,
+    ) -> None:
+        """`layer`: a tree as it would lie in /opt. The callbacks come on the event loop; `on_event` gets telemetry."""
+        self.timeline: list[Mark] = []
+        self._function = function
+        self._layer = layer.absolute() if layer is not None else None
+        self._observers = Observers(on_log or _ignore, on_event or _ignore, self.timeline.append)
+        self._environments: list[Environment] = []
+        self._idle: list[Environment] = []
+        self._waiting: dict[Environment, Invocation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._guard = Guard()
+        self._interpreter: Interpreter
+        self._server = Server(InvokeApi(function, self._invoke, self._enqueue).handle)
+
+    @property
+    def endpoint(self) -> str:
+        """The Invoke API, for `boto3.client("lambda", endpoint_url=...)`."""
+        return f"http://{self._server.address}"
+
+    async def __aenter__(self) -> "LocalLambda":
+        """Raises LabError."""
+        self._function.check()
+        if self._layer is not None and not self._layer.is_dir():
+            raise LayerInvalid(f"{self._layer}: expected a folder with a layer's tree, as it would lie in /opt")
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._guard)
+            self._interpreter = await inspect(self._function.python)
+            await self._server.start()
+            stack.push_async_callback(self._server.close)
+            stack.push_async_callback(self._close_environments)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def invoke(
+        self, payload: bytes = b"{}", *, client_context: str | None = None, trace_header: str | None = None
+    ) -> Answer:
+        """Invokes the function and waits for its answer. `client_context` is plain JSON."""
+        return await self._invoke(Call(payload, client_context, trace_header))
+
+    async def wait_frozen(self) -> None:
+        """Returns when no environment works any more: all are frozen, or without processes after a reset."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _invoke(self, call: Call) -> Answer:
+        invocation = self._invocation(call)
+        if not self._dispatch(invocation):
+            body = json.dumps(THROTTLED).encode()
+            return Answer(429, body, None, invocation.request_id, None)
+        return await invocation.answer
+
+    def _enqueue(self, call: Call) -> str:
+        """An asynchronous invocation, of which the caller gets the request id only. It is not tried a second time."""
+        invocation = self._invocation(call)
+        if not self._dispatch(invocation):
+            self._observers.log(LogLine("lab", f"{invocation.request_id}: dropped, no environment is free", ""))
+        return invocation.request_id
+
+    def _invocation(self, call: Call) -> Invocation:
+        trace_header = call.trace_header or new_trace_header(int(time.time()))
+        return Invocation(call, self._function.arn, asyncio.get_running_loop().create_future(), trace_header)
+
+    def _dispatch(self, invocation: Invocation) -> bool:
+        """Gives it to an idle environment, else to one that only has to get ready again, else to a new one."""
+        if self._idle:
+            self._start(self._work(self._idle.pop(), invocation))
+            return True
+        for environment in self._environments:
+            running = environment.invocation
+            if running is not None and running.answered and environment not in self._waiting:
+                self._waiting[environment] = invocation
+                return True
+        if len(self._environments) >= MAX_ENVIRONMENTS:
+            return False
+        environment = Environment(self._function, self._interpreter, self._layer, self._observers)
+        self._environments.append(environment)
+        self._start(self._work(environment, invocation, new=True))
+        return True
+
+    async def _work(self, environment: Environment, invocation: Invocation, *, new: bool = False) -> None:
+        """Invocations one after the other; without a next one the environment is frozen."""
+        following: Invocation | None = invocation
+        try:
+            if new:
+                await environment.start(self._guard)
+                await environment.initialize()
+            while following is not None:
+                await environment.invoke(following)
+                following = self._waiting.pop(environment, None)
+        except LabError as error:
+            invocation.answer.set_exception(error)
+            return
+        finally:
+            if following is not None:
+                following.answer.cancel()
+        self._idle.append(environment)
+        await environment.freeze()
+
+    async def _close_environments(self) -> None:
+        """Gives up what is in progress and shuts down."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for invocation in self._waiting.values():
+            invocation.answer.cancel()
+        await asyncio.gather(*(environment.close() for environment in self._environments))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Lab:
+    """LocalLambda for code without an event loop of its own: the service runs in a thread. Use it with `with`."""
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        layer: Path | None = None,
+        on_log: Callable[[LogLine], None] | None = None,
+        on_event: Callable[[TelemetryEvent], None] | None = None,
+    ) -> None:
+        """The callbacks come from the service's thread. Without one, `log` and `events` still have everything."""
+        self.log: list[LogLine] = []
+        self.events: list[TelemetryEvent] = []
+        self._on_log = on_log or _ignore
+        self._on_event = on_event or _ignore
+        self._service = LocalLambda(function, layer=layer, on_log=self._keep_line, on_event=self._keep_event)
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        self._started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="coldspan-lab", daemon=True)
+
+    @property
+    def endpoint(self) -> str:
+        """The Invoke API, for `boto3.client("lambda", endpoint_url=...)`."""
+        return self._service.endpoint
+
+    @property
+    def timeline(self) -> list[Mark]:
+        return self._service.timeline
+
+    def __enter__(self) -> "Lab":
+        """Raises LabError."""
+        self._thread.start()
+        self._started.result()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Shuts everything down; a second time does nothing."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    def invoke(
+        self, payload: object = b"{}", *, client_context: str | None = None, trace_header: str | None = None
+    ) -> Answer:
+        """`payload` is bytes as they are, or anything that JSON can say."""
+        data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        return self._await(self._service.invoke(data, client_context=client_context, trace_header=trace_header))
+
+    def wait_frozen(self) -> None:
+        """As LocalLambda's."""
+        self._await(self._service.wait_frozen())
+
+    def _await(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        async with self._service:
+            self._started.set_result(None)
+            await self._stop.wait()
+
+    def _keep_line(self, line: LogLine) -> None:
+        self.log.append(line)
+        self._on_log(line)
+
+    def _keep_event(self, event: TelemetryEvent) -> None:
+        self.events.append(event)
+        self._on_event(event)
+
+
+def _ignore(_: object) -> None:
+    pass
