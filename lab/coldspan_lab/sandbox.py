@@ -81,7 +81,8 @@ def _customer(sandbox: Sandbox) -> dict[str, str]:
 
 
 def _defaults(sandbox: Sandbox) -> dict[str, str]:
-    """What the function's variables may replace. Region and credentials are among them only in the lab."""
+    """What the function's variables may replace. Only in the lab are region, credentials and coldspan's own
+    addresses among them, of which each environment here has its own."""
     task = sandbox.function.path.absolute()
     paths = [sandbox.interpreter.executable.parent, "/usr/local/bin", "/usr/bin", "/bin"]
     # Lambda's list begins with the system's own folders; named here, they would come before the libraries that an
@@ -96,6 +97,8 @@ def _defaults(sandbox: Sandbox) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "coldspan-lab",
         "AWS_SECRET_ACCESS_KEY": "coldspan-lab",
         "AWS_SESSION_TOKEN": "coldspan-lab",
+        "COLDSPAN_CHANNEL": str(sandbox.channel),
+        "COLDSPAN_LISTEN": sandbox.listen,
         "LANG": "en_US.UTF-8",
         "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries)),
         "PATH": os.pathsep.join(map(str, paths)),
@@ -115,6 +118,4 @@ def _reserved(sandbox: Sandbox) -> dict[str, str]:
         "AWS_LAMBDA_METADATA_API": sandbox.address,
         "AWS_LAMBDA_METADATA_TOKEN": sandbox.metadata_token,
         "AWS_LAMBDA_RUNTIME_API": sandbox.address,
-        "COLDSPAN_CHANNEL": str(sandbox.channel),
-        "COLDSPAN_LISTEN": sandbox.listen,
     }

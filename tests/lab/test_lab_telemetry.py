@@ -25,8 +25,11 @@ class Listener(BaseHTTPRequestHandler):
         self.end_headers()
         for event in json.loads(body):
             say(got=event)
+            if event["type"] == "platform.report":
+                reported.set()
     def log_message(self, *args): pass
 
+reported = threading.Event()
 host, port = os.environ["COLDSPAN_LISTEN"].split(":")
 threading.Thread(target=HTTPServer((host, int(port)), Listener).serve_forever, daemon=True).start()
 """
@@ -209,7 +212,7 @@ def test_an_extension_gets_the_events_of_its_environment_with_the_last_report_at
     start_lab: "StartLab",
 ) -> None:
     program = LISTENING + 'me = register(["INVOKE", "SHUTDOWN"])\nsay(put=subscribe(me)[2])\nserve(me)\n'
-    lab = start_lab("def handler(event, context): return 1", extensions={"probe": program})
+    lab = start_lab("def handler(event, context): return 1", extensions={"probe": program + "reported.wait()\n"})
     lab.invoke()
     lab.wait_frozen()
     lab.stop()

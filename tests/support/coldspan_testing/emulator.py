@@ -50,7 +50,7 @@ def _fetch(arch: str, path: Path) -> None:
 
 
 @functools.cache
-def _isolated() -> list[str]:
+def isolated() -> list[str]:
     """The command prefix that gives a command its own mounts and processes; skips the test where that is refused."""
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     prefix = ["unshare", *as_root, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -86,7 +86,7 @@ class Emulator:
         emulator = [str(binary()), "--log-level", "info", "--runtime-api-address", f"127.0.0.1:{api}"]
         emulator += ["--runtime-interface-emulator-address", f"127.0.0.1:{front}", *self._command]
         self._process = subprocess.Popen(
-            [*_isolated(), "sh", "-c", 'mount --bind "$0" /opt && exec "$@"', str(self._layer), *emulator],
+            [*isolated(), "sh", "-c", 'mount --bind "$0" /opt && exec "$@"', str(self._layer), *emulator],
             cwd=self._function,
             env={"PATH": os.environ["PATH"], "LAMBDA_TASK_ROOT": str(self._function), **self._environment},
             stdin=subprocess.DEVNULL,
