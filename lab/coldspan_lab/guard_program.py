@@ -6,13 +6,16 @@ processes that have its channel among their variables; after an orderly end ther
 """
 
 import contextlib
+import errno
 import os
 import signal
 import sys
+import time
 
 THAW = {"freezer.state": "THAWED", "cgroup.freeze": "0"}
 ROUNDS = 100
 """How often the processes are looked for: one that is being killed may have started another one meanwhile."""
+PAUSE_S = 0.01
 
 
 def main() -> None:
@@ -29,8 +32,10 @@ def main() -> None:
         if not left:
             break
     for channel, *cgroups in environments:
+        with contextlib.suppress(OSError):
+            os.unlink(channel)
         for folder in [*cgroups, os.path.dirname(channel)]:
-            _remove(folder, channel)
+            _remove(folder)
 
 
 def _thaw(folder: str) -> None:
@@ -48,11 +53,16 @@ def _is_of(pid: str, channels: set[bytes]) -> bool:
         return False
 
 
-def _remove(folder: str, channel: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(channel)
-    with contextlib.suppress(OSError):
-        os.rmdir(folder)
+def _remove(folder: str) -> None:
+    """A cgroup is busy until the kernel has taken its last process apart."""
+    for _ in range(ROUNDS):
+        try:
+            os.rmdir(folder)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                return  # it is gone, or not ours alone
+            time.sleep(PAUSE_S)
 
 
 if __name__ == "__main__":
