@@ -108,14 +108,16 @@ class Extension:
             self._wait(lambda: self._is_reported(last), min(limit_ns, event.received_ns + LATE_REPORT_NS))
         self._read_telemetry()
         self._assembly.shut_down(str(event.record.get("shutdownReason", "")), event.received_ns)
+        self._wait(lambda: not self._delivery.is_busy, limit_ns)
         self._deliver(limit_ns)
         self._delivery.end()
 
     def _deliver(self, limit_ns: int) -> None:
+        """Waits for the export it starts, but not for one that an earlier invocation waited for in vain: a collector
+        that hangs is billed once."""
         self._read_telemetry()
         delivery = self._delivery
         delivery.take(self._assembly, self._decoder.corrupt)
-        self._wait(lambda: not delivery.is_busy, limit_ns)
         if delivery.start_export(limit_ns):
             self._wait(lambda: not delivery.is_busy, limit_ns)
         delivery.say(self._assembly)

@@ -52,19 +52,25 @@ def test_spans_that_a_collector_rejects_for_good_are_counted_on_the_next_trace(s
     assert warm.attributes["coldspan.dropped.spans"] == 8
 
 
-def test_a_collector_that_hangs_never_holds_the_environment_to_the_deadline(start_run: StartRun) -> None:
+def test_a_collector_that_hangs_holds_one_environment_once_and_never_to_the_deadline(start_run: StartRun) -> None:
     release = threading.Event()
     run = start_run(answers=(Hang(release),), timeout_s=2.0)
     try:
         first = run.lab.invoke(1)
         run.lab.wait_frozen()
         second = run.lab.invoke(2)
+        run.lab.wait_frozen()
     finally:
         release.set()
     run.close()
     assert [first.function_error, second.function_error] == [None, None]
     done = [event["record"]["status"] for event in run.lab.events if event["type"] == "platform.runtimeDone"]
     assert done == ["success", "success"]
+    free = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.EXTENSIONS_READY}
+    out = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.RESPONSE_ACCEPTED}
+    assert free[first.request_id] - out[first.request_id] < 2e9
+    assert free[second.request_id] - out[second.request_id] < 0.5e9
+    assert len({server.span.span_id for server in run.servers}) == 2  # one may have come twice: ids stay
 
 
 def test_without_the_wrapper_the_platforms_events_make_the_trace(start_run: StartRun, tree_copy: Path) -> None:
