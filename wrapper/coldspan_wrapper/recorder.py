@@ -41,6 +41,8 @@ class Recorder:
             environ("_HANDLER", ""),
             environ("AWS_LAMBDA_LOG_GROUP_NAME", ""),
             environ("AWS_LAMBDA_LOG_STREAM_NAME", ""),
+            environ("LAMBDA_TASK_ROOT") or os.getcwd(),
+            os.path.dirname(os.__file__),
         )
 
     def client_found(self, name: str, version: str, problem: str = "") -> None:

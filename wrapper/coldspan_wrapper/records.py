@@ -49,6 +49,9 @@ RESPONSE_END = 10
 ERROR = 11
 LOST = 12
 DISABLED = 13
+IMPORTS = 14
+RESTORE_BEGIN = 15
+RESTORE_END = 16
 
 NAMES = {
     HELLO: "hello",
@@ -64,6 +67,9 @@ NAMES = {
     ERROR: "error",
     LOST: "lost",
     DISABLED: "disabled",
+    IMPORTS: "imports",
+    RESTORE_BEGIN: "restore begin",
+    RESTORE_END: "restore end",
 }
 
 FIELDS = {
@@ -77,6 +83,8 @@ FIELDS = {
         ("handler", TEXT),
         ("log_group", TEXT),
         ("log_stream", TEXT),
+        ("task_root", TEXT),  # LAMBDA_TASK_ROOT, else the working directory: the function's own code
+        ("stdlib", TEXT),  # the folder of the standard library
     ),
     # The runtime client that was found; a problem says why it runs unobserved.
     CLIENT: (("name", TEXT), ("version", TEXT), ("problem", TEXT)),
@@ -103,6 +111,10 @@ FIELDS = {
     ERROR: (("where", TEXT), ("type", TEXT), ("message", TEXT), ("stack", TEXT), ("fatal", INT)),
     LOST: (("count", INT),),  # records dropped because the pipe and the backlog were full
     DISABLED: (("reason", TEXT),),  # the wrapper met a fault of its own and stopped recording
+    IMPORTS: (("lines", TEXT),),  # what happened to imports, a line each (coldspan_wrapper.imports)
+    # SnapStart: the hooks before the snapshot are done and the runtime waits for its restore; it is restored.
+    RESTORE_BEGIN: (),
+    RESTORE_END: (("wall_ns", INT),),  # CLOCK_REALTIME at the same instant: both clocks jumped
 }
 
 

@@ -44,7 +44,16 @@ class Story:
 
     def hello(self, at_ms: float = 12, cpu_ms: float = 6, pid: int = PID) -> None:
         wall_ns = T0 + round(at_ms * MS)
-        texts = ("cpython", "3.13.0", "3.13.0 (main)", "app.handler", "/aws/lambda/fn", "2026/11/24/[$LATEST]abc")
+        texts = (
+            "cpython",
+            "3.13.0",
+            "3.13.0 (main)",
+            "app.handler",
+            "/aws/lambda/fn",
+            "2026/11/24/[$LATEST]abc",
+            "/var/task",
+            "/var/lang/lib/python3.13",
+        )
         self.record(at_ms, records.HELLO, wall_ns, round(cpu_ms * MS), *texts, pid=pid)
         self.record(at_ms + 1, records.CLIENT, "awslambdaric", "4.2.2", "", pid=pid)
 
