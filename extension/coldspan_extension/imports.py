@@ -1,0 +1,314 @@
+"""The import tree, from what the wrapper saw of each import to the spans that matter. Pure.
+
+Every import is known, few are worth a span: `Policy` says which. What is cut is summed under its parent in one span
+`other imports`, so that a parent's children and its `coldspan.self_time` always add up to its duration. What its body
+did beside importing was sampled: `module body` events, inside that self time.
+"""
+
+from coldspan_extension import attributes, semconv
+from coldspan_extension.ids import Ids
+from coldspan_extension.span import INTERNAL, Attributes, Event, Span
+
+US = 1_000
+SECOND = 1_000_000_000
+SAMPLE_NS = 15_000_000
+"""How far the wrapper's samples of a module's body are apart."""
+MAX_IMPORTS = 20_000
+MISSING_BYTECODE_FROM_NS = 1_000_000
+
+FUNCTION, LAYER, RUNTIME, STDLIB = "function", "layer", "runtime", "stdlib"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Policy:
+    """Which imports become spans: all of them, or those of `threshold_ns` and more, the `limit` longest of them."""
+
+    __slots__ = ("limit", "threshold_ns")
+
+    def __init__(self, threshold_ns: int, limit: int) -> None:
+        self.threshold_ns = threshold_ns
+        self.limit = limit
+
+
+class Import:
+    """One import. Times are Unix ns; `ended_ns` is 0 while it goes on, `found_ns` 0 where the module was not found."""
+
+    __slots__ = (
+        "began_ns",
+        "children",
+        "compile_ns",
+        "ended_ns",
+        "error",
+        "found_ns",
+        "importer",
+        "line",
+        "module",
+        "origin",
+        "thread",
+    )
+
+    def __init__(self, module: str, thread: str, began_ns: int, importer: str, line: int) -> None:
+        self.module = module
+        self.thread = thread
+        self.began_ns = began_ns
+        self.importer = importer
+        self.line = line
+        self.ended_ns = 0
+        self.found_ns = 0
+        self.compile_ns = 0
+        self.origin = ""
+        self.error = ""
+        self.children: list[Import] = []
+
+
+class Sample:
+    """A line of a module's body that ran at `at_ns`, Unix time."""
+
+    __slots__ = ("at_ns", "line", "module")
+
+    def __init__(self, at_ns: int, module: str, line: int) -> None:
+        self.at_ns = at_ns
+        self.module = module
+        self.line = line
+
+
+class ImportLog:
+    """The imports of one process so far. `lost` counts lines that could not be read or were too many."""
+
+    def __init__(self, task_root: str, stdlib: str) -> None:
+        self.lost = 0
+        self.samples: list[Sample] = []
+        self._imports: dict[tuple[str, str, str], Import] = {}  # by thread, begin and module
+        self._origins: dict[str, str] = {}
+        self._task_root = task_root
+        self._stdlib = stdlib
+
+    def add(self, lines: str, unix_ns: "Callable[[int], int]") -> None:
+        """Lines as coldspan_wrapper.imports writes them; `unix_ns` converts its monotonic times."""
+        for line in lines.split("\n"):
+            try:
+                self._add(line.split("\t"), unix_ns)
+            except (ValueError, IndexError):
+                self.lost += 1
+
+    def between(self, begin_ns: int, end_ns: int) -> list[Import]:
+        """The outermost imports that began in that time, each with those it led to."""
+        stacks: dict[str, list[Import]] = {}
+        outermost: list[Import] = []
+        for found in sorted(self._imports.values(), key=lambda found: found.began_ns):
+            if not begin_ns <= found.began_ns <= end_ns:
+                continue
+            found.children = []
+            stack = stacks.setdefault(found.thread, [])
+            while stack and stack[-1].ended_ns and stack[-1].ended_ns <= found.began_ns:
+                stack.pop()
+            (stack[-1].children if stack else outermost).append(found)
+            stack.append(found)
+        return outermost
+
+    def file_of(self, module: str) -> str:
+        """Where the module was found; empty where that is not known."""
+        return self._origins.get(module, "")
+
+    def source_of(self, found: Import) -> str:
+        """Whose module it is; empty where it was not found."""
+        origin = found.origin
+        if origin.startswith((self._task_root + "/", "/var/task/")):
+            return FUNCTION
+        if origin.startswith("/opt/"):
+            return LAYER
+        packages = "/site-packages/" in origin or "/dist-packages/" in origin
+        if origin in ("built-in", "frozen") or (origin.startswith(self._stdlib + "/") and not packages):
+            return STDLIB
+        return RUNTIME if origin else ""
+
+    def _add(self, fields: list[str], unix_ns: "Callable[[int], int]") -> None:
+        at_ns = unix_ns(int(fields[1]))
+        if fields[0] == "~":
+            self.samples.append(Sample(at_ns, fields[3], int(fields[4])))
+            return
+        if fields[0] not in "<>" or len(self._imports) >= MAX_IMPORTS:
+            raise ValueError
+        key = (fields[2], fields[1], fields[3])
+        found = self._imports.get(key) or Import(fields[3], fields[2], at_ns, fields[4], int(fields[5]))
+        self._imports[key] = found
+        if fields[0] == "<":
+            found.ended_ns = unix_ns(int(fields[6]))
+            found.found_ns = unix_ns(int(fields[7])) if fields[7] != "0" else 0
+            found.compile_ns = int(fields[8])
+            found.origin, found.error = fields[9], fields[10]
+            found.line = int(fields[5]) or found.line
+            self._origins[found.module] = found.origin
+
+
+class _Node:
+    """An import at its place, with its end made sure of."""
+
+    __slots__ = ("children", "end_ns", "found", "parent", "start_ns")
+
+    def __init__(self, found: Import, parent: "_Node | None", begin_ns: int, end_ns: int) -> None:
+        self.found = found
+        self.parent = parent
+        self.start_ns = min(max(_floor(found.began_ns), begin_ns), end_ns)
+        self.end_ns = min(max(_floor(found.ended_ns or end_ns), self.start_ns), end_ns)
+        self.children = [_Node(child, self, self.start_ns, self.end_ns) for child in found.children]
+
+    @property
+    def duration_ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+    def walk(self) -> "Iterator[_Node]":
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def import_spans(parent: Span, label: str, ids: Ids, log: ImportLog, policy: Policy) -> list[Span]:
+    """The spans of the imports that ran during `parent`, whose label is `label`; the parent is told their sum.
+
+    A parent that failed, or was cut, has the imports that were on their way then, whatever they took.
+    """
+    start_ns, end_ns = parent.start_ns, parent.end_ns
+    roots = [_Node(found, None, start_ns, end_ns) for found in log.between(start_ns, end_ns)]
+    nodes = [node for root in roots for node in root.walk()]
+    if not nodes:
+        return []
+    shown = _shown(nodes, policy, failed=parent.error)
+    tree = _Tree(ids, log, shown, nodes[0].found.thread)
+    tree.below(parent, label, roots)
+    parent.attributes[attributes.IMPORT_COUNT] = len(nodes)
+    _tell_missing_bytecode(parent, [node.found for node in nodes])
+    _tell_module_bodies(parent, log, nodes, tree.spans)
+    return list(tree.spans.values()) + tree.others
+
+
+def _shown(nodes: list[_Node], policy: Policy, failed: bool) -> set[_Node]:
+    """Longer first; whoever is shown has its parents shown, which are longer still. The outermost are shown always."""
+    wanted = [node for node in nodes if node.duration_ns >= policy.threshold_ns]
+    wanted = sorted(wanted, key=lambda node: -node.duration_ns)[: policy.limit]
+    wanted += [node for node in nodes if node.parent is None or not node.found.ended_ns]
+    if failed:
+        wanted += [node for node in nodes if node.found.error and _led_to_failure(node)]
+    shown = set()
+    for node in wanted:
+        up: _Node | None = node
+        while up is not None and up not in shown:
+            shown.add(up)
+            up = up.parent
+    return shown
+
+
+def _led_to_failure(node: _Node) -> bool:
+    """Whether everything around it failed as well: it was not caught."""
+    return node.parent is None or (bool(node.parent.found.error) and _led_to_failure(node.parent))
+
+
+class _Tree:
+    """Spans made from the outside in, by node."""
+
+    def __init__(self, ids: Ids, log: ImportLog, shown: set[_Node], thread: str) -> None:
+        """`thread` is the one that the outermost parent ran in: what others import beside it, it does not wait for."""
+        self.spans: dict[_Node, Span] = {}
+        self.others: list[Span] = []
+        self._thread = thread
+        self._ids = ids
+        self._log = log
+        self._shown = shown
+
+    def below(self, parent: Span, label: str, nodes: list[_Node]) -> None:
+        """The children of a span that is there already, and what it spent itself."""
+        cut = [node for node in nodes if node not in self._shown]
+        counts: dict[str, int] = {}
+        spent_ns = 0
+        for node in nodes:
+            if node in self._shown:
+                name = f"import {node.found.module}"
+                counts[name] = counts.get(name, 0) + 1
+                if node.parent is not None or node.found.thread == self._thread:
+                    spent_ns += node.duration_ns
+                self._import(parent, node, name, f"{label}/{name}#{counts[name]}")
+        if cut:
+            spent_ns += self._others(parent, f"{label}/other imports#1", cut)
+        parent.attributes[attributes.SELF_TIME] = max(0, parent.end_ns - parent.start_ns - spent_ns) / SECOND
+
+    def _import(self, parent: Span, node: _Node, name: str, label: str) -> None:
+        found = node.found
+        span = self._span(parent, name, label, node.start_ns, node.end_ns)
+        self.spans[node] = span
+        told = span.attributes
+        told[attributes.IMPORT_MODULE] = found.module
+        if found.thread != self._thread:
+            told[semconv.THREAD_ID] = int(found.thread)
+        source = self._log.source_of(found)
+        if source:
+            told[attributes.IMPORT_SOURCE] = source
+        if found.found_ns:
+            inside = sum(child.duration_ns for child in node.children if child.end_ns <= found.found_ns)
+            told[attributes.IMPORT_FIND] = max(0, found.found_ns - found.began_ns - inside) / SECOND
+        if found.compile_ns:
+            told[attributes.IMPORT_COMPILED] = True
+            told[attributes.IMPORT_COMPILE] = found.compile_ns / SECOND
+        importer = self._log.file_of(found.importer)
+        if importer and found.line:
+            told[semconv.CODE_FILE_PATH] = importer
+            told[semconv.CODE_LINE_NUMBER] = found.line
+        if found.error:
+            told[attributes.IMPORT_ERROR] = found.error
+            if parent.error and _led_to_failure(node):
+                span.fail(found.error.partition(":")[0])
+        if not found.ended_ns:
+            told[attributes.TRUNCATED] = True
+        self.below(span, label, node.children)
+
+    def _others(self, parent: Span, label: str, cut: list[_Node]) -> int:
+        """One span for all, as long as they took together, from where the first began: they did not overlap it all."""
+        took_ns = sum(node.duration_ns for node in cut)
+        start_ns = min(min(node.start_ns for node in cut), parent.end_ns - took_ns)
+        span = self._span(parent, "other imports", label, start_ns, start_ns + took_ns)
+        span.attributes[attributes.IMPORT_COUNT] = sum(1 for node in cut for _ in node.walk())
+        self.others.append(span)
+        return took_ns
+
+    def _span(self, parent: Span, name: str, label: str, start_ns: int, end_ns: int) -> Span:
+        return Span(name, parent.trace_id, self._ids.span(label), parent.span_id, start_ns, end_ns, {}, INTERNAL)
+
+
+def _tell_missing_bytecode(parent: Span, found: list[Import]) -> None:
+    compiled = [one.compile_ns for one in found if one.compile_ns]
+    took_ns = sum(compiled)
+    if took_ns < MISSING_BYTECODE_FROM_NS:
+        return
+    parent.attributes[attributes.IMPORT_COMPILE] = took_ns / SECOND
+    modules = "1 module" if len(compiled) == 1 else f"{len(compiled)} modules"
+    told: Attributes = {
+        attributes.IMPORT_COUNT: len(compiled),
+        attributes.ADVICE: f"{took_ns / 1e6:.0f} ms compiling {modules}: ship .pyc",
+    }
+    parent.events.append(Event("missing bytecode", parent.end_ns, told))
+
+
+def _tell_module_bodies(parent: Span, log: ImportLog, nodes: list[_Node], spans: dict[_Node, Span]) -> None:
+    """Samples, summed by line, on the span of their module or of the nearest one around it that is shown."""
+    lines: dict[tuple[str, int], list[Sample]] = {}
+    for sample in log.samples:
+        if parent.start_ns <= sample.at_ns <= parent.end_ns:
+            lines.setdefault((sample.module, sample.line), []).append(sample)
+    by_module = {node.found.module: node for node in nodes}
+    for (module, line), samples in lines.items():
+        node = by_module.get(module)
+        while node is not None and node not in spans:
+            node = node.parent
+        span = spans[node] if node is not None else parent
+        told: Attributes = {
+            semconv.CODE_FILE_PATH: log.file_of(module) or module,
+            semconv.CODE_LINE_NUMBER: line,
+            attributes.MODULE_BODY: len(samples) * SAMPLE_NS / SECOND,
+        }
+        span.events.append(Event("module body", samples[0].at_ns, told))
+
+
+def _floor(ns: int) -> int:
+    return ns - ns % US

@@ -1,0 +1,165 @@
+"""Imports under observation: they do what they do without it, on every Python, and each is told with its times."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import six
+
+from coldspan_testing import cache, interpreters
+from coldspan_wrapper import records
+from coldspan_wrapper.imports import MAX_FIELD, MAX_LINES, MAX_ORIGIN, ImportObserver
+
+ZOO = Path(__file__).parent / "zoo" / "run.py"
+WRAPPER = cache.CHECKOUT / "wrapper"
+PACKAGES = Path(six.__file__).parent
+
+
+def zoo(version: str, observed: str) -> dict[str, list[str]]:
+    command: list[str | Path] = [interpreters.executable(version), "-S", ZOO, observed, WRAPPER, PACKAGES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, list[str]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("version", interpreters.VERSIONS)
+def test_every_kind_of_import_gives_the_same_and_fails_with_the_same_traceback(version: str) -> None:
+    observed, alone = zoo(version, "on"), zoo(version, "off")
+    assert observed["seen"] == alone["seen"]
+    kinds = {
+        "namespace_part.inner.leaf", "circle.two", "_csv", "packed_module", "replaces_itself", "from_finder",
+        "slow_one", "no_such_module", "breaks.raises", "breaks.syntax", "finder_fails",
+    }  # fmt: skip
+    assert kinds <= set(observed["observed"])
+    assert alone["observed"] == []
+
+
+class Observed:
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.faults: list[Exception] = []
+        self.observer = ImportObserver(self.texts.append, self.faults.append)
+
+    @property
+    def lines(self) -> list[list[str]]:
+        return [line.split("\t") for text in self.texts for line in text.split("\n")]
+
+    def ended(self, module: str) -> list[str]:
+        (found,) = [line for line in self.lines if line[0] == "<" and line[3] == module]
+        return found
+
+
+@pytest.fixture
+def observed() -> Iterator[Observed]:
+    made = Observed()
+    made.observer.install()
+    yield made
+    made.observer.uninstall()
+    assert made.faults == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """On the search path, and its modules forgotten afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_an_import_tells_its_times_its_origin_and_who_wanted_it(observed: Observed, folder: Path) -> None:
+    (folder / "outer_one.py").write_text("\n\nimport inner_one\n")
+    (folder / "inner_one.py").write_text("x = sum(range(300_000))\n")
+    import_module("outer_one")
+    outer, inner = observed.ended("outer_one"), observed.ended("inner_one")
+    began, ended, found, compiled = (int(inner[place]) for place in (1, 6, 7, 8))
+    assert int(outer[1]) < began < found < found + compiled < ended < int(outer[6])
+    assert inner[4:6] == ["outer_one", "3"]
+    assert inner[9] == str(folder / "inner_one.py")
+    assert outer[4] == __name__
+    assert outer[10] == ""
+
+
+def test_a_module_with_bytecode_was_not_compiled(observed: Observed, folder: Path) -> None:
+    (folder / "with_bytecode.py").write_text("x = 1\n")
+    import py_compile
+
+    py_compile.compile(str(folder / "with_bytecode.py"))
+    import_module("with_bytecode")
+    assert observed.ended("with_bytecode")[8] == "0"
+
+
+def test_an_import_that_raises_tells_the_exception(observed: Observed, folder: Path) -> None:
+    (folder / "failing_one.py").write_text("import not_there_at_all\n")
+    with pytest.raises(ImportError):
+        import_module("failing_one")
+    for module in ("failing_one", "not_there_at_all"):
+        assert observed.ended(module)[10] == "ModuleNotFoundError: No module named 'not_there_at_all'"
+    assert observed.ended("not_there_at_all")[7] == "0"  # it was not found
+
+
+def test_the_begin_of_what_the_process_may_die_of_is_written_before(observed: Observed, folder: Path) -> None:
+    (folder / "fatal_one.py").write_text("import coldspan_seen\n\ncoldspan_seen.look()\n")
+    seen: list[list[str]] = []
+    probe = type(sys)("coldspan_seen")
+    probe.look = lambda: seen.extend(observed.lines)  # type: ignore[attr-defined]
+    sys.modules["coldspan_seen"] = probe
+    import_module("fatal_one")
+    del sys.modules["coldspan_seen"]
+    assert [line[3] for line in seen if line[0] == ">"] == ["fatal_one"]
+
+
+def test_an_import_of_a_loaded_module_is_not_observed(observed: Observed) -> None:
+    import_module("json")
+    assert observed.texts == []
+
+
+def test_the_line_that_runs_beside_imports_is_sampled(observed: Observed, folder: Path) -> None:
+    (folder / "busy_one.py").write_text(
+        "import time\n\nuntil = time.monotonic() + 0.08\nwhile time.monotonic() < until:\n    pass\n"
+    )
+    observed.observer.start_sampling()
+    import_module("busy_one")
+    observed.observer.stop_sampling()
+    samples = [line for line in observed.lines if line[0] == "~"]
+    assert len(samples) >= 2
+    assert {line[3] for line in samples} == {"busy_one"}
+    assert {line[4] for line in samples} <= {"4", "5"}
+
+
+def test_threads_are_told_apart(observed: Observed, folder: Path) -> None:
+    for name in ("thread_one", "thread_two"):
+        (folder / f"{name}.py").write_text("x = 1\n")
+    other = threading.Thread(target=import_module, args=("thread_one",))
+    other.start()
+    other.join()
+    import_module("thread_two")
+    assert observed.ended("thread_one")[2] == str(other.ident)
+    assert observed.ended("thread_two")[2] == str(threading.get_ident())
+
+
+def test_a_fault_of_ours_ends_the_observation_and_no_import(folder: Path) -> None:
+    faults: list[Exception] = []
+
+    def broken(_: str) -> None:
+        raise RuntimeError("no room")
+
+    observer = ImportObserver(broken, faults.append)
+    machinery = sys.modules["_frozen_importlib"]
+    before = machinery._ModuleLockManager
+    observer.install()
+    (folder / "harmless_one.py").write_text("x = 1\n")
+    assert import_module("harmless_one").x == 1
+    assert machinery._ModuleLockManager is before
+    assert [str(fault) for fault in faults] == ["no room"]
+
+
+def test_the_longest_lines_fit_one_record() -> None:
+    widest = len("<") + 11 + 2 * MAX_FIELD + MAX_ORIGIN + MAX_FIELD + 6 * 20
+    assert MAX_LINES * widest <= records.MAX_TEXT

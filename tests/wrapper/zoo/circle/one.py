@@ -1,0 +1,3 @@
+from circle import two
+
+VALUE = two.VALUE

@@ -1,0 +1,3 @@
+import sys
+
+VALUE = "circle.one" in sys.modules

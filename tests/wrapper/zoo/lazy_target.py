@@ -1,0 +1,4 @@
+import os
+
+os.environ["EXECUTED"] = "yes"
+VALUE = 3

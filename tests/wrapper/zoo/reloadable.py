@@ -1,0 +1,1 @@
+COUNT = globals().get("COUNT", 0) + 1

@@ -1,0 +1,8 @@
+import sys
+
+
+class Replacement:
+    VALUE = "replaced"
+
+
+sys.modules[__name__] = Replacement()

@@ -1,0 +1,1 @@
+VALUE = sum(range(200_000))

@@ -1,0 +1,242 @@
+"""Observes imports: each begin, each end, and which module-level line runs in between.
+
+What is replaced, so that no frame of ours is on the stack while a finder, a loader or a module runs, and a statement
+that imports a loaded module meets nothing of ours:
+
+    importlib._bootstrap._ModuleLockManager            entered before a module is looked for, left when it was executed
+                                                       or failed
+    importlib._bootstrap._init_module_attrs            called when a module was found and created, before it is executed
+    importlib._bootstrap._verbose_message              called, with a text that is printed under `python -v` alone, when
+                                                       source was compiled for want of valid bytecode
+
+Lines, fields separated by tabs, times in monotonic ns, threads by their ident:
+
+    > began thread module importer line                an import that goes on; who imports and where, 0 if not known
+    < began thread module importer line ended found compile origin error
+                                                       one that ended; `found`: when it was found and created, 0 if it
+                                                       was not; `compile`: ns from there until its source was
+                                                       compiled, 0 if it had bytecode
+    ~ time thread module line                          a sample: this line of a module's body was running
+
+An import that ends before anybody wrote its begin is one line alone. The hot path keeps lists and formats them when it
+writes: a module costs some 3 µs in all (benchmarks/imports.py).
+"""
+
+import _frozen_importlib as bootstrap
+import sys
+import time
+from _thread import allocate_lock, get_ident, start_new_thread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+    from typing import Any
+
+SAMPLE_EVERY_S = 0.015
+MAX_LINES = 24
+MAX_FIELD = 100
+MAX_ORIGIN = 250
+"""Lines of one record, and characters of their fields: together they fit it."""
+MAX_IMPORTER_FRAMES = 8
+
+_MACHINERY = frozenset(("importlib._bootstrap", "importlib._bootstrap_external", "importlib"))
+
+_REPLACED = ("_ModuleLockManager", "_init_module_attrs", "_verbose_message")
+_COMPILED = "code object from {}"
+
+# An import, as a list: making one is a third of making an object.
+_MODULE, _BEGAN, _THREAD, _IMPORTER, _CODE, _PLACE = range(6)
+_ENDED, _FOUND, _COMPILE, _SPEC, _ERROR, _BEGIN_WRITTEN = range(6, 12)
+
+LINE_FROM_NS = 1_000_000
+"""The importing line is told of an import that goes on, or took 1 ms: finding one takes 5 µs in a long module."""
+
+
+class ImportObserver:
+    """`write` gets text of several lines. It may be called from any thread; a fault of ours goes to `fail`, after which
+    nothing is observed any more."""
+
+    def __init__(self, write: "Callable[[str], None]", fail: "Callable[[Exception], None]") -> None:
+        self._write = write
+        self._fail = fail
+        self._waiting: list[Any] = []  # imports as lists, samples as text
+        self._open: dict[str, list[Any]] = {}  # imports that go on, by module: its lock lets one thread at a time in
+        self._writing = allocate_lock()
+        self._sampling = False
+        self._broken = False
+        self._found: list[Any] | None = None  # the latest: its loader comes next
+        self._originals: dict[str, Any] = {}
+
+    def install(self) -> None:
+        """From here on, for the life of the process: a handler may import too."""
+        if not self._originals:
+            machinery = vars(bootstrap)
+            self._originals = {name: machinery[name] for name in _REPLACED}
+            machinery.update(
+                _ModuleLockManager=self._observed_lock(machinery["_ModuleLockManager"]),
+                _init_module_attrs=self._observed_attributes(machinery["_init_module_attrs"]),
+                _verbose_message=self._observed_message(machinery["_verbose_message"]),
+            )
+
+    def uninstall(self) -> None:
+        vars(bootstrap).update(self._originals)
+        self._originals = {}
+
+    def start_sampling(self) -> None:
+        """Looks every 15 ms which line of a module's body this thread runs, and writes what waits."""
+        self._sampling = True
+        start_new_thread(self._sample, (get_ident(),))
+
+    def stop_sampling(self) -> None:
+        self._sampling = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits, unless another thread is doing it."""
+        if not self._waiting or self._broken or not self._writing.acquire(blocking=False):
+            return
+        try:
+            while self._waiting:
+                some = self._waiting[:MAX_LINES]
+                del self._waiting[: len(some)]  # whoever appends meanwhile appends behind
+                self._write("\n".join(map(_line, some)))
+        finally:
+            self._writing.release()
+
+    def _broke(self, fault: Exception) -> None:
+        self.uninstall()
+        self._broken, self._sampling = True, False
+        self._fail(fault)
+
+    def _observed_lock(self, base: "Any") -> type:
+        enter, leave, modules = base.__enter__, base.__exit__, sys.modules
+        open_, waiting, getframe, now_ns = self._open, self._waiting, sys._getframe, time.monotonic_ns
+
+        class _ModuleLockManager(base):  # type: ignore[misc]
+            _import: "list[Any] | None" = None
+
+            def __enter__(lock) -> "Any":  # noqa: N805 - `self` is the observer
+                name = lock._name
+                if name not in modules:  # loaded already, or being loaded: by a circle, or by another thread
+                    try:
+                        frame = getframe(2)  # 0 is this, 1 _find_and_load; an import statement is right behind
+                        if frame.f_globals.get("__name__") in _MACHINERY:
+                            frame = _importer(frame)
+                        code, place = frame.f_code, frame.f_lasti
+                        importer = frame.f_globals.get("__name__")
+                        began = [name, now_ns(), get_ident(), importer, code, place, 0, 0, 0, None, None, False]
+                        lock._import = began
+                        waiting.append(began)
+                        open_.setdefault(name, began)
+                        if len(open_) == 1 and not self._sampling:
+                            self.flush()  # the process may die of what comes now
+                    except Exception as fault:
+                        self._broke(fault)
+                return enter(lock)
+
+            def __exit__(lock, of_type: "Any", error: "Any", trace: "Any") -> "Any":  # noqa: N805
+                left = leave(lock, of_type, error, trace)
+                ended = lock._import
+                if ended is not None:
+                    try:
+                        ended[_ENDED] = now_ns()
+                        if error is not None:
+                            ended[_ERROR] = error
+                        if ended[_BEGIN_WRITTEN]:
+                            waiting.append(ended)
+                        if open_.get(ended[_MODULE]) is ended:
+                            del open_[ended[_MODULE]]
+                        if error is not None or not open_ or len(waiting) >= MAX_LINES:
+                            self.flush()  # at once after an error: it is not ours to keep alive
+                    except Exception as fault:
+                        self._broke(fault)
+                return left
+
+        return _ModuleLockManager
+
+    def _observed_attributes(self, original: "Any") -> "Callable[..., Any]":
+        open_, now_ns = self._open, time.monotonic_ns
+
+        def _init_module_attrs(spec: "Any", *args: "Any", **kwargs: "Any") -> "Any":
+            done = original(spec, *args, **kwargs)
+            found = open_.get(spec.name)  # none where somebody makes a module by hand
+            if found is not None:
+                found[_FOUND] = now_ns()
+                found[_SPEC] = spec
+                self._found = found
+            return done
+
+        return _init_module_attrs
+
+    def _observed_message(self, original: "Any") -> "Callable[..., Any]":
+        def _verbose_message(message: str, *args: "Any", **kwargs: "Any") -> "Any":
+            found = self._found
+            if message == _COMPILED and found is not None and getattr(found[_SPEC], "origin", None) == args[0]:
+                found[_COMPILE] = time.monotonic_ns() - found[_FOUND]
+            return original(message, *args, **kwargs)
+
+        return _verbose_message
+
+    def _sample(self, thread: int, sleep: "Callable[[float], None]" = time.sleep) -> None:
+        try:
+            while self._sampling:
+                sleep(SAMPLE_EVERY_S)
+                place = _module_body(sys._current_frames().get(thread))
+                if place is not None and self._sampling:
+                    self._waiting.append(f"~\t{time.monotonic_ns()}\t{thread}\t{place[0][-MAX_FIELD:]}\t{place[1]}")
+                self.flush()
+        except Exception as fault:
+            self._broke(fault)
+
+
+def _line(item: "Any") -> str:
+    if isinstance(item, str):
+        return item
+    module, began_ns, thread, importer, code, place, ended_ns, found_ns, compile_ns, spec, error, _ = item
+    line = _line_at(code, place) if not ended_ns or ended_ns - began_ns >= LINE_FROM_NS else 0
+    head = f"{began_ns}\t{thread}\t{module[:MAX_FIELD]}\t{str(importer or '')[:MAX_FIELD]}\t{line}"
+    if not ended_ns:
+        item[_BEGIN_WRITTEN] = True
+        return f">\t{head}"
+    origin = getattr(spec, "origin", None) or ""
+    text = "" if error is None else _describe(error)
+    return f"<\t{head}\t{ended_ns}\t{found_ns}\t{compile_ns}\t{origin[-MAX_ORIGIN:]}\t{text}"
+
+
+def _importer(frame: "FrameType") -> "FrameType":
+    """The frame that imports, behind those of the import machinery."""
+    for _ in range(MAX_IMPORTER_FRAMES):
+        if frame.f_back is None or frame.f_globals.get("__name__") not in _MACHINERY:
+            break
+        frame = frame.f_back
+    return frame
+
+
+def _line_at(code: "CodeType", place: int) -> int:
+    """The line number of an instruction's offset; 0 if it has none."""
+    for begin, end, line in code.co_lines():
+        if begin <= place < end:
+            return line or 0
+    return 0
+
+
+def _module_body(frame: "FrameType | None") -> "tuple[str, int] | None":
+    """The innermost module body that runs, and its line; None where it imports: that has an import's own times."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "<module>":
+            module = frame.f_globals.get("__name__")
+            return (module, frame.f_lineno) if isinstance(module, str) and module != "__main__" else None
+        if code.co_filename.startswith("<frozen importlib"):
+            return None
+        frame = frame.f_back
+    return None
+
+
+def _describe(error: BaseException) -> str:
+    """Its type, and the message of those whose text runs no user code."""
+    text = type(error).__name__
+    if type(error) in (ImportError, ModuleNotFoundError, SyntaxError, IndentationError):
+        text = f"{text}: {error}"
+    return " ".join(text.split())[:MAX_FIELD]
