@@ -45,6 +45,8 @@ class ExtensionsApi:
     def __init__(self, address: str) -> None:
         self.identifier = ""
         self.registration: dict[str, Any] = {}
+        self.is_waiting = False
+        """event/next was asked for and not answered yet. A second one would be refused, and the event be lost."""
         self._address = address
         self._socket: _socket.socket | None = None
         self._reader = http1.Reader()
@@ -82,6 +84,7 @@ class ExtensionsApi:
     def ask_next(self) -> None:
         """Sends event/next; the reply comes when there is an event. Raises OSError."""
         self._send(http1.request("GET", f"{EXTENSION}/event/next", self._address, self._identity()))
+        self.is_waiting = True
 
     def fileno(self) -> int:
         assert self._socket is not None
@@ -92,6 +95,7 @@ class ExtensionsApi:
         reply = self._receive()
         if reply is None:
             return None
+        self.is_waiting = False
         if reply.status != 200:
             raise ApiError(f"event/next: {reply.status} {reply.body[:500]!r}")
         try:
@@ -108,6 +112,7 @@ class ExtensionsApi:
             self._socket.close()
         self._socket = None
         self._reader = http1.Reader()
+        self.is_waiting = False
 
     def _call(self, method: str, path: str, headers: "list[tuple[str, str]]", body: bytes) -> http1.Message:
         self._send(http1.request(method, path, self._address, headers, body))

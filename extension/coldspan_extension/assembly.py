@@ -4,7 +4,7 @@ Three sources tell of an invocation, in any order: our own INVOKE event, the wra
 The wrapper's records come in one order alone, which TRANSITIONS holds.
 """
 
-from coldspan_extension import platform
+from coldspan_extension import platform, starts, timing
 from coldspan_extension.invocation import Environment, Failure, Invocation, Runtime
 from coldspan_extension.platform import PlatformEvent
 from coldspan_wrapper import records
@@ -14,16 +14,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STARTED, LOADING, LOADED, WAITING = "started", "loading", "loaded", "waiting"
+STARTED, LOADING, LOADED, PARKED, RESTORED = "started", "loading", "loaded", "parked", "restored"
+WAITING = "waiting"
 DELIVERED, HANDLING, HANDLED, RESPONDING, ANSWERED = "delivered", "handling", "handled", "responding", "answered"
 
 TRANSITIONS = {
     (STARTED, records.LOAD_BEGIN): LOADING,
     (LOADING, records.LOAD_END): LOADED,
     (LOADED, records.NEXT_BEGIN): WAITING,
+    (LOADED, records.RESTORE_BEGIN): PARKED,
+    (PARKED, records.RESTORE_END): RESTORED,
+    (RESTORED, records.NEXT_BEGIN): WAITING,
     (WAITING, records.NEXT_END): DELIVERED,
     (DELIVERED, records.HANDLER_BEGIN): HANDLING,
     (DELIVERED, records.RESPONSE_BEGIN): RESPONDING,  # the event could not be decoded
+    (HANDLING, records.HANDLER_BEGIN): HANDLING,  # a marshaller of the user's that calls ours: it knows the event
     (HANDLING, records.HANDLER_END): HANDLED,
     (HANDLED, records.RESPONSE_BEGIN): RESPONDING,
     (RESPONDING, records.RESPONSE_END): ANSWERED,
@@ -33,8 +38,18 @@ TRANSITIONS = {
 # After a gap (records lost in a full pipe), these tell where the runtime is, whatever came before.
 RESUMES = {records.NEXT_BEGIN: WAITING, records.NEXT_END: DELIVERED}
 
-INIT_TOLERANCE_NS = 5_000_000
-"""platform.initStart precedes our process; its time is cut to the millisecond, and clocks are read by two processes."""
+ATTEMPTS_APART_NS = 1_000_000_000
+"""An asynchronous invocation is tried again a minute later, with the same request id: an event from before belongs to
+the attempt before."""
+
+CLOCK_TOLERANCE_NS = 5_000_000
+"""Lambda's times are cut to the millisecond, and its clock is read by another process."""
+
+START_PRECEDES_NS = 2_000_000_000
+"""How long before our process Lambda's init may have started, at most: it starts the extensions first of all."""
+
+MAX_UNCLAIMED = 8
+"""Invocations of which only the platform told so far; there is one at a time."""
 
 
 def advance(state: str, kind: int) -> str:
@@ -54,6 +69,8 @@ class Assembly:
         self._open: list[Invocation] = []
         self._last: Invocation | None = None  # the latest one that was taken; its report is still to come
         self._sequence = 0
+        self._unclaimed: dict[str, dict[str, PlatformEvent]] = {}  # by request id and type, from platform.start on
+        self._before_us_ns = 0  # the latest that was told of the process before a reset
 
     def invoked(self, request_id: str, deadline_ms: int, arn: str, trace_header: str, at_ns: int) -> Invocation:
         """Our INVOKE event. An environment serves one invocation at a time, so older ones are over."""
@@ -84,18 +101,44 @@ class Assembly:
     def platform(self, event: PlatformEvent) -> None:
         """One event of the Telemetry API. The caller has passed on all records that were written by now: the runtime
         writes that of its response before it asks for the next event, which is what runtimeDone tells of."""
-        if event.type in (platform.INIT_START, platform.INIT_REPORT):
+        if event.type == platform.INIT_START:
+            self._init_started(event)
+        elif event.time_ns < self.environment.began_ns:
             # What the previous process of a reset environment did not live to see is pushed to us.
-            if event.type == platform.INIT_REPORT or event.time_ns <= self.environment.began_ns + INIT_TOLERANCE_NS:
-                self.environment.init[event.type] = event
-            return
+            self._before_us_ns = max(self._before_us_ns, event.time_ns)
+            self._forget_stale_start()
+        elif event.type in _OF_ENVIRONMENT:
+            self.environment.platform.setdefault(event.type, event)
+        elif event.request_id:
+            self._of_invocation(event)
+
+    def _init_started(self, event: PlatformEvent) -> None:
+        """Takes the latest init that began before our process, and not so long before that it was another's."""
+        began_ns, known = self.environment.began_ns, self.environment.platform.get(platform.INIT_START)
+        is_ours = began_ns - START_PRECEDES_NS <= event.time_ns <= began_ns + CLOCK_TOLERANCE_NS
+        if is_ours and (known is None or event.time_ns > known.time_ns):
+            self.environment.platform[platform.INIT_START] = event
+            self._forget_stale_start()
+
+    def _forget_stale_start(self) -> None:
+        start = self.environment.platform.get(platform.INIT_START)
+        if start is not None and start.time_ns < self._before_us_ns:
+            del self.environment.platform[platform.INIT_START]
+
+    def _of_invocation(self, event: PlatformEvent) -> None:
         for invocation in (*reversed(self._open), self._last):
-            if invocation is not None and event.request_id == invocation.request_id:
+            if invocation is not None and _is_of(event, invocation):
                 # A second runtimeDone says timeout because an extension held on to its next: the first one is true.
                 invocation.platform.setdefault(event.type, event)
                 if event.type == platform.RUNTIME_DONE:
                     self._end(invocation, event.time_ns)
                 return
+        if event.type == platform.START:
+            self._unclaimed.setdefault(event.request_id, {})
+            if len(self._unclaimed) > MAX_UNCLAIMED:
+                del self._unclaimed[next(iter(self._unclaimed))]
+        if event.request_id in self._unclaimed:
+            self._unclaimed[event.request_id].setdefault(event.type, event)
 
     def runtime_ended(self, at_ns: int) -> None:
         """The runtime's process is gone."""
@@ -105,9 +148,39 @@ class Assembly:
 
     def shut_down(self, reason: str, at_ns: int) -> None:
         """The environment ends: whatever is open is over."""
+        self.environment.ended_ns = at_ns
+        self.environment.shutdown_reason = reason
+        if not self._sequence and self.environment.init_type != starts.MANAGED:
+            self._claim_refused()
         for invocation in self._open:
             invocation.shutdown_reason = reason
             self._end(invocation, at_ns)
+
+    def _claim_refused(self) -> None:
+        """An init that failed inside an invocation: no extension gets its INVOKE, the platform alone tells of it."""
+        if not self._unclaimed:
+            return
+        request_id, events = list(self._unclaimed.items())[-1]
+        start = events[platform.START]
+        tracing = start.record.get("tracing")
+        invocation = self._find(request_id, 0)
+        invocation.arn = start.text("functionArn")
+        invocation.trace_header = str(tracing.get("value", "")) if isinstance(tracing, dict) else ""
+        if platform.RUNTIME_DONE in events:
+            self._end(invocation, events[platform.RUNTIME_DONE].time_ns)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the platform told of everything that ended without the wrapper's word, as far as it will."""
+        if self._open:
+            return all(platform.RUNTIME_DONE in invocation.platform for invocation in self._open)
+        environment = self.environment
+        phase = timing.phase_of(environment)
+        if self._sequence or timing.runtime_ready(environment, phase):
+            return True
+        if phase == timing.RESTORE or environment.phase == timing.REPEATED:
+            return any(platform.RUNTIME_DONE in events for events in self._unclaimed.values())
+        return platform.INIT_REPORT in environment.platform
 
     @property
     def has_over(self) -> bool:
@@ -128,11 +201,13 @@ class Assembly:
         return over
 
     def _find(self, request_id: str, deadline_ms: int) -> Invocation:
-        for invocation in self._open:
-            if (invocation.request_id, invocation.deadline_ms) == (request_id, deadline_ms):
+        for invocation in (*self._open, self._last):  # the last one was taken, but may still be told of
+            if invocation and (invocation.request_id, invocation.deadline_ms) == (request_id, deadline_ms):
                 return invocation
         self._sequence += 1
         invocation = Invocation(request_id, deadline_ms, self._sequence)
+        invocation.platform = self._unclaimed.pop(request_id, {})
+        self._unclaimed.clear()  # of invocations before this one, which nobody will ask for
         self._open.append(invocation)
         return invocation
 
@@ -148,8 +223,9 @@ class Assembly:
             self._lost += 1
             return
         runtime.state = state
-        if record.kind == records.NEXT_END:
+        if "wall_ns" in record.fields:
             runtime.set_clock(record)
+        if record.kind == records.NEXT_END:
             runtime.invocation = record.invocation
             self._delivered(runtime, record)
         at_ns = runtime.unix_ns(record.monotonic_ns)
@@ -160,9 +236,9 @@ class Assembly:
         invocation = runtime.serving
         if invocation is None:
             return
-        invocation.at[record.kind] = at_ns
+        invocation.at.setdefault(record.kind, at_ns)
         if record.kind == records.HANDLER_BEGIN:
-            invocation.facts = record.pairs("facts")
+            invocation.facts = record.pairs("facts") or invocation.facts
         elif record.kind == records.RESPONSE_BEGIN:
             invocation.response_size = record.number("size")
             invocation.wrapper_overhead_ns = record.number("overhead_ns")
@@ -202,9 +278,21 @@ class Assembly:
         self.notes.append(("wrapper_disabled", {"reason": record.text("reason")}))
 
 
+_OF_ENVIRONMENT = (
+    platform.INIT_RUNTIME_DONE,
+    platform.INIT_REPORT,
+    platform.RESTORE_START,
+    platform.RESTORE_RUNTIME_DONE,
+    platform.RESTORE_REPORT,
+)
+
 _FACTS = {
     records.CLIENT: Assembly._client,
     records.ERROR: Assembly._failed,
     records.LOST: Assembly._records_lost,
     records.DISABLED: Assembly._disabled,
 }
+
+
+def _is_of(event: PlatformEvent, invocation: Invocation) -> bool:
+    return event.request_id == invocation.request_id and event.time_ns >= invocation.invoked_ns - ATTEMPTS_APART_NS

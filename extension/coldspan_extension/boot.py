@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_LISTEN = ("0.0.0.0", 24318)  # noqa: S104 - Lambda's core reaches us by the sandbox's own address
+MAX_NOTES = 20
+MAX_PAUSE_S = 0.5  # an event that waits for us keeps the environment, up to the function's timeout
 ON_DEMAND_EVENTS = b'["INVOKE","SHUTDOWN"]'
 
 
@@ -36,7 +38,8 @@ class Boot:
         self.channel = -1
 
     def note(self, event: str, **facts: object) -> None:
-        self.notes.append((event, facts))
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append((event, facts))
 
 
 def main(started: "dict[str, str]") -> None:
@@ -115,11 +118,13 @@ def idle(boot: Boot, fault: Exception) -> None:
     """The last resort: an extension that ends, even with code 0, takes the function down. So it stays, and asks for
     the next event until SHUTDOWN, with a growing pause where the API itself fails."""
     _say(fault)
-    pause_s = 0.1
-    boot.api.disconnect()
+    pause_s = 0.05
+    if not boot.api.is_waiting:
+        boot.api.disconnect()
     while boot.api.identifier:
         try:
-            boot.api.ask_next()
+            if not boot.api.is_waiting:
+                boot.api.ask_next()
             event = None
             while event is None:
                 event = boot.api.read_next(time.time_ns())
@@ -128,7 +133,7 @@ def idle(boot: Boot, fault: Exception) -> None:
         except (OSError, ApiError):
             boot.api.disconnect()
             time.sleep(pause_s)
-            pause_s = min(pause_s * 2, 60.0)
+            pause_s = min(pause_s * 2, MAX_PAUSE_S)
     while True:  # not even registered: init fails by its time limit, whatever we do
         time.sleep(3600)
 

@@ -2,16 +2,18 @@
 
 import os
 import sys
+import time
 
 from coldspan_extension import attributes, config, resource
 from coldspan_extension.assembly import Assembly
 from coldspan_extension.boot import Boot
 from coldspan_extension.export import Exported, Failed
+from coldspan_extension.export.breaker import Breaker
 from coldspan_extension.export.lane import make_exporter
 from coldspan_extension.export.worker import Batch, Worker
 from coldspan_extension.invocation import Environment, Invocation
 from coldspan_extension.log import Log
-from coldspan_extension.platform import INIT_START
+from coldspan_extension.platform import INIT_START, RESTORE_START
 from coldspan_extension.queue import Queue
 from coldspan_extension.span import Attributes, Span
 from coldspan_extension.trace import Tracer
@@ -32,7 +34,9 @@ class Delivery:
         boot.poller.add(self._worker.fileno(), self._collect)
         self._resource: Attributes = {}  # from the first invocation on, it stays as it is
         self._answered: tuple[Span, Invocation] | None = None  # whose `after response` is still to come
-        self._corrupt_reported = 0
+        self._breaker = Breaker()
+        self._lost_records = 0  # not yet told on a span
+        self._corrupt_seen = 0
         self._export_ns = 0
         self._fault = ""  # why the last export failed
         self._told_unobserved = False
@@ -53,33 +57,51 @@ class Delivery:
             span = self._tracer.after_response(*self._answered)
             self._queue.put([span] if span else [])
             self._answered = None
+        self._lost_records += assembly.take_lost() + corrupt - self._corrupt_seen
+        self._corrupt_seen = corrupt
         for invocation in assembly.take():
-            lost = assembly.take_lost() + corrupt - self._corrupt_reported
-            self._corrupt_reported = corrupt
-            spans = self._tracer.trace(invocation, self._carried(lost))
+            try:
+                spans = self._tracer.trace(invocation, self._carried())
+            except Exception as fault:  # what it was told of this one is beyond us: the next one shall not pay for it
+                self._boot.note("trace_lost", request_id=invocation.request_id, reason=f"{fault!r}")
+                self._queue.dropped += 1
+                continue
             if spans:
                 self._answered = (spans[0], invocation)
-            self._queue.put(spans)
-            self._resource = self._resource or self._make_resource(invocation)
+                self._lost_records = self._queue.dropped = self._export_ns = 0
+            self._send(spans, invocation.arn)
+            self._tell_start(invocation)
+        self._send(self._tracer.take_own(), "")
 
-    def start_export(self, deadline_ns: int) -> bool:
-        """Hands what waits to the worker; False if there is nothing, or if the worker has not finished yet."""
-        if self._worker.is_busy or not len(self._queue):
+    def _send(self, spans: list[Span], arn: str) -> None:
+        if spans:
+            self._queue.put(spans)
+            self._resource = self._resource or self._make_resource(arn)
+
+    def _tell_start(self, invocation: Invocation) -> None:
+        start = self._tracer.start
+        if start is not None and invocation.sequence == 1:
+            self._log.debug("start", request_id=invocation.request_id, kind=start.kind, reason=start.reason)
+
+    def start_export(self, now_ns: int, deadline_ns: int, *, last: bool) -> bool:
+        """Hands what waits to the worker; False if there is nothing, no time, or if the worker has not finished yet.
+        After failures it pauses, but for the `last` attempt."""
+        if self._worker.is_busy or not len(self._queue) or now_ns >= deadline_ns:
+            return False
+        if not last and not self._breaker.allows(now_ns):
             return False
         self._worker.submit(Batch(self._resource, self._queue.take(), deadline_ns))
         return True
 
-    def before_next(self, now_ns: int) -> None:
-        """The extension asks for its next event: no connection of ours may idle across the freeze."""
+    def close_idle(self) -> None:
+        """Before the extension asks for its next event: no connection of ours may idle across the freeze."""
         self._worker.close_idle()
-        if self._answered is not None and not self._answered[1].next_asked_ns:
-            self._answered[1].next_asked_ns = now_ns
 
     def end(self) -> None:
-        """The environment ends: what still waits is lost."""
-        lost = self._queue.take_dropped() + len(self._queue)
+        """The environment ends: what still waits, or is on its way, is lost."""
+        lost = self._queue.dropped + len(self._queue) + self._worker.spans_on_their_way
         if lost:
-            self._log.warning("spans_dropped", reason="shutdown", count=lost)
+            self._boot.note("spans_dropped", reason="shutdown", count=lost)
 
     def say(self, assembly: Assembly) -> None:
         """Logs what start, configuration and wrapper had to tell: after the response, since loading the logger takes
@@ -88,6 +110,10 @@ class Delivery:
             facts = {"variable": invalid.variable, "value": invalid.value, "accepted": invalid.accepted}
             self._boot.note("config_invalid", **facts)
         self._config.invalid = []
+        listener = self._boot.listener
+        if listener is not None and listener.dropped:
+            self._boot.note("telemetry_dropped", batches=listener.dropped)
+            listener.dropped = 0
         for event, told in (*self._boot.notes, *assembly.notes):
             self._log.warning(event, **told)
         self._boot.notes, assembly.notes = [], []
@@ -97,16 +123,15 @@ class Delivery:
             reason = "no runtime client that we know" if runtime else "AWS_LAMBDA_EXEC_WRAPPER is not our coldspan-exec"
             self._log.warning("runtime_unobserved", reason=reason)
 
-    def _carried(self, lost: int) -> Attributes:
+    def _carried(self) -> Attributes:
         """What the next SERVER span tells of ourselves."""
         carried: Attributes = {}
         if self._export_ns:
-            carried[attributes.OVERHEAD_EXPORT], self._export_ns = self._export_ns / 1e9, 0
-        if lost:
-            carried[attributes.DROPPED_RECORDS] = lost
-        dropped = self._queue.take_dropped()
-        if dropped:
-            carried[attributes.DROPPED_SPANS] = dropped
+            carried[attributes.OVERHEAD_EXPORT] = self._export_ns / 1e9
+        if self._lost_records:
+            carried[attributes.DROPPED_RECORDS] = self._lost_records
+        if self._queue.dropped:
+            carried[attributes.DROPPED_SPANS] = self._queue.dropped
         return carried
 
     def _collect(self) -> None:
@@ -120,31 +145,34 @@ class Delivery:
             self._exported(batch.outcome)
 
     def _failed(self, failed: Failed, spans: list[Span]) -> None:
+        self._breaker.failed(time.time_ns(), failed.retry_after_s)
         if failed.retryable:
             self._queue.put_back(spans)
         else:
             self._queue.dropped += len(spans)
         if failed.reason != self._fault:  # a collector that is down is worth one line, not one each invocation
-            self._log.warning("export_failed", reason=failed.reason, retryable=failed.retryable, spans=len(spans))
+            self._boot.note("export_failed", reason=failed.reason, retryable=failed.retryable, spans=len(spans))
         self._fault = failed.reason
 
     def _exported(self, exported: Exported) -> None:
         self._fault = ""
+        self._breaker.exported()
         self._log.debug("exported", spans=exported.accepted, took_ms=self._export_ns / 1e6)
         if exported.rejected or exported.message:
             self._queue.dropped += exported.rejected
-            self._log.warning("export_partly_rejected", rejected=exported.rejected, reason=exported.message)
+            self._boot.note("export_partly_rejected", rejected=exported.rejected, reason=exported.message)
 
-    def _make_resource(self, invocation: Invocation) -> Attributes:
-        start = self._environment.init.get(INIT_START)
+    def _make_resource(self, arn: str) -> Attributes:
+        told = self._environment.platform
+        start = told.get(RESTORE_START) or told.get(INIT_START)  # a snapshot's init was another environment's
         return resource.resource_of(
             self._boot.environ,
             self._config.resource_attributes,
             self._config.service_name,
             self._boot.api.registration,
-            invocation.arn,
+            arn or (start.text("functionArn") if start else ""),
             self._environment.runtime,
-            str(start.record.get("instanceId", "")) if start else "",
+            start.text("instanceId") if start else "",
             resource.random_uuid(),
         )
 

@@ -21,6 +21,7 @@ from coldspan_wrapper import records
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from coldspan_extension.api import Event
     from coldspan_extension.boot import Boot
@@ -31,9 +32,9 @@ MS = 1_000_000
 PIPE_SIZE = 1_048_576
 F_SETPIPE_SZ = 1031  # linux/fcntl.h
 SHUTDOWN_MARGIN_NS = 150 * MS
-LATE_REPORT_NS = 50 * MS
-"""How long SHUTDOWN waits for platform.report of the last invocation, which comes after the freeze: 5 ms on average,
-40 at most (elastic/apm-aws-lambda, pull request 347)."""
+LATE_TELEMETRY_NS = 50 * MS
+"""How long SHUTDOWN waits for what the platform has still to tell: platform.report of the last invocation comes after
+the freeze, 5 ms on average, 40 at most (elastic/apm-aws-lambda, pull request 347); of a failure only it may tell."""
 
 
 def run(boot: "Boot", began_ns: int) -> None:
@@ -63,32 +64,34 @@ class Extension:
         self._pidfd = -1
 
     def run(self) -> None:
-        poller = self._boot.poller
-        poller.add(self._boot.api.fileno(), self._read_event)
         if self._boot.channel >= 0:
             self._enlarge_pipe()
-            poller.add(self._boot.channel, self._read_channel)
+            self._boot.poller.add(self._boot.channel, self._read_channel)
         while True:
             event = self._next()
             if event.is_shutdown:
                 return self._shut_down(event)
-            self._invoke(event)
-            self._ask_next()
+            invocation = self._invoke(event)
+            if self._delivery_made is not None:
+                self._delivery.close_idle()
+            invocation.next_asked_ns = time.time_ns()
+            self._boot.api.ask_next()
+            if self._delivery_made is not None:
+                self._delivery.say(self._assembly)  # loading the logger takes time, and nobody waits for it now
 
     def _next(self) -> "Event":
+        """The API's connection is looked at only while it owes us an event."""
+        self._boot.poller.add(self._boot.api.fileno(), self._read_event)
         while self._event is None:
             self._boot.poller.wait()
+        self._boot.poller.remove(self._boot.api.fileno())
         event, self._event = self._event, None
         return event
 
-    def _ask_next(self) -> None:
-        self._delivery.before_next(time.time_ns())
-        self._boot.api.ask_next()
-
-    def _invoke(self, event: "Event") -> None:
+    def _invoke(self, event: "Event") -> "Invocation":
         invoke, limit_ns = event.record, hold_until(event.received_ns, event.deadline_ns)
         tracing = invoke.get("tracing")
-        self._assembly.invoked(
+        invocation = self._assembly.invoked(
             str(invoke.get("requestId", "")),
             int(invoke.get("deadlineMs", 0)),
             str(invoke.get("invokedFunctionArn", "")),
@@ -97,30 +100,31 @@ class Extension:
         )
         self._read_channel()
         if config.holds_next(self._boot.environ):
-            self._wait(lambda: self._is_over() or not self._is_observed(), limit_ns)
-        self._deliver(limit_ns)
+            self._wait(lambda: self._is_over(invocation) or not self._is_observed(), limit_ns)
+        if time.time_ns() < limit_ns:  # later, everything has to wait for the next occasion
+            self._deliver(limit_ns)
+        return invocation
 
     def _shut_down(self, event: "Event") -> None:
         limit_ns = event.deadline_ns - SHUTDOWN_MARGIN_NS
         self._read_channel()
-        last = self._delivery.unreported
-        if self._boot.listener is not None and last is not None:
-            self._wait(lambda: self._is_reported(last), min(limit_ns, event.received_ns + LATE_REPORT_NS))
+        if self._boot.listener is not None:
+            self._wait(self._has_heard_all, min(limit_ns, event.received_ns + LATE_TELEMETRY_NS))
         self._read_telemetry()
         self._assembly.shut_down(str(event.record.get("shutdownReason", "")), event.received_ns)
         self._wait(lambda: not self._delivery.is_busy, limit_ns)
-        self._deliver(limit_ns)
+        self._deliver(limit_ns, last=True)
         self._delivery.end()
+        self._delivery.say(self._assembly)
 
-    def _deliver(self, limit_ns: int) -> None:
+    def _deliver(self, limit_ns: int, *, last: bool = False) -> None:
         """Waits for the export it starts, but not for one that an earlier invocation waited for in vain: a collector
-        that hangs is billed once."""
+        that hangs is billed once. `last`: nothing can be put off any more."""
         self._read_telemetry()
         delivery = self._delivery
         delivery.take(self._assembly, self._decoder.corrupt)
-        if delivery.start_export(limit_ns):
+        if delivery.start_export(time.time_ns(), limit_ns, last=last):
             self._wait(lambda: not delivery.is_busy, limit_ns)
-        delivery.say(self._assembly)
 
     @property
     def _delivery(self) -> "Delivery":
@@ -138,18 +142,19 @@ class Extension:
                 return
             self._boot.poller.wait(left_ns)
 
-    def _is_over(self) -> bool:
+    def _is_over(self, invocation: "Invocation") -> bool:
         self._read_telemetry()  # runtimeDone ends the wait too, should the record of the response be lost
-        return self._assembly.has_over
+        return invocation.is_over
 
     def _is_observed(self) -> bool:
         """Whether records of this invocation will come: without them there is nothing to wait for."""
         runtime = self._environment.runtime
         return runtime is not None and runtime.client_seen and not runtime.is_silent and not runtime.ended_ns
 
-    def _is_reported(self, invocation: "Invocation") -> bool:
+    def _has_heard_all(self) -> bool:
         self._read_telemetry()
-        return REPORT in invocation.platform
+        last = self._delivery.unreported
+        return self._assembly.is_told and (last is None or REPORT in last.platform)
 
     def _read_event(self) -> None:
         self._event = self._boot.api.read_next(time.time_ns())
@@ -161,7 +166,7 @@ class Extension:
             except BlockingIOError:
                 return
             for record in self._decoder.feed(data):
-                self._assembly.record(record)
+                self._guarded(self._assembly.record, record)
                 if record.kind == records.HELLO:
                     self._watch(record.pid)
 
@@ -173,14 +178,19 @@ class Extension:
             self._pidfd = -1
         try:
             self._pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._assembly.runtime_ended(time.time_ns())
         except OSError:
-            return self._runtime_ended()
-        self._boot.poller.add(self._pidfd, self._runtime_ended)
+            pass  # a kernel or a seccomp profile without it: telemetry or the deadline tell
+        else:
+            watched = self._pidfd
+            self._boot.poller.add(watched, lambda: self._runtime_ended(watched))
 
-    def _runtime_ended(self) -> None:
+    def _runtime_ended(self, pidfd: int) -> None:
+        self._boot.poller.remove(pidfd)
         self._read_channel()  # what the process wrote before its end
-        self._assembly.runtime_ended(time.time_ns())
-        self._boot.poller.remove(self._pidfd)
+        if pidfd == self._pidfd:  # else a new one said hello meanwhile
+            self._assembly.runtime_ended(time.time_ns())
 
     def _read_telemetry(self) -> None:
         batches = self._boot.listener.take() if self._boot.listener is not None else []
@@ -189,9 +199,16 @@ class Extension:
         for body in batches:
             try:
                 for event in parse_batch(body):
-                    self._assembly.platform(event)
+                    self._guarded(self._assembly.platform, event)
             except Unreadable as error:
                 self._boot.note("telemetry_unreadable", reason=str(error))
+
+    def _guarded(self, take: "Callable[[Any], None]", told: "Any") -> None:
+        """What others tell can be anything: a fault that it leads us into costs what was told, not the loop."""
+        try:
+            take(told)
+        except Exception as fault:
+            self._boot.note("observation_lost", reason=f"{type(fault).__name__}: {fault}")
 
     def _enlarge_pipe(self) -> None:
         try:

@@ -31,7 +31,7 @@ class Message:
     def status(self) -> int:
         """A response's status; 0 where the first line has none."""
         words = self.start.split(" ", 2)
-        return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        return int(words[1]) if len(words) > 1 and words[1].isascii() and words[1].isdigit() else 0
 
 
 class Reader:
@@ -65,7 +65,7 @@ def _body(headers: "dict[str, str]", data: bytes) -> "tuple[bytes | None, bytes]
     if headers.get("transfer-encoding", "").lower() == "chunked":
         return _chunked(data)
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BODY:
+    if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > MAX_BODY:
         raise BadMessage(f"Content-Length {length!r}, expected 0 to {MAX_BODY}")
     size = int(length)
     return (data[:size], data[size:]) if len(data) >= size else (None, data)

@@ -3,6 +3,10 @@ them. The deadline tells the retries of an asynchronous invocation apart: they s
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 try:
     from _sha2 import sha256  # type: ignore[import-not-found]  # the C type itself: hashlib loads OpenSSL
 except ImportError:
@@ -16,7 +20,7 @@ SPAN_ID_BYTES = 8
 
 
 class Ids:
-    """Ids of one invocation's trace."""
+    """Ids of one trace: that of an invocation, unless random_ids() made it."""
 
     def __init__(self, request_id: str, deadline_ms: int) -> None:
         """`deadline_ms` 0 stands for an unknown deadline."""
@@ -34,9 +38,6 @@ class Ids:
         return digest
 
 
-def random_trace_id() -> bytes:
-    return os.urandom(TRACE_ID_BYTES)
-
-
-def random_span_id() -> bytes:
-    return os.urandom(SPAN_ID_BYTES)
+def random_ids(entropy: "Callable[[int], bytes]" = os.urandom) -> Ids:
+    """Ids of a trace without a request. Of the system's entropy, which clones of one snapshot do not share."""
+    return Ids(entropy(16).hex(), 0)

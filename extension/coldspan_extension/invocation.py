@@ -1,6 +1,7 @@
 """What was observed of an environment, its runtime process and its invocations: facts with Unix times in ns, 0 or
 absent where nobody saw them. Assembly fills them in, trace.py reads them."""
 
+from coldspan_extension import platform
 from coldspan_extension.platform import PlatformEvent
 from coldspan_wrapper.records import Record
 
@@ -13,12 +14,20 @@ class Environment:
         self.began_ns = 0  # the extension's process
         self.registered_ns = 0
         self.next_asked_ns = 0  # the extension's first event/next
-        self.init: dict[str, PlatformEvent] = {}  # platform.initStart and platform.initReport by type
+        self.platform: dict[str, PlatformEvent] = {}  # of init and restore, by type
         self.runtime: Runtime | None = None
+        self.ended_ns = 0  # SHUTDOWN
+        self.shutdown_reason = ""
+
+    @property
+    def phase(self) -> str:
+        """init, or invoke where init is repeated inside an invocation; empty where nobody told."""
+        start = self.platform.get(platform.INIT_START)
+        return start.text("phase") if start else ""
 
 
 class Failure:
-    """An exception that the wrapper saw. `where` is load, decode, handler or encode."""
+    """An exception that the wrapper saw. `where` is one of load, snapshot, restore, decode, handler, encode."""
 
     def __init__(self, record: Record, at_ns: int) -> None:
         self.where = record.text("where")
@@ -40,12 +49,13 @@ class Runtime:
         self.client_version = ""
         self.client_seen = False
         self.is_silent = False  # nothing more will be recorded
-        self.failures: list[Failure] = []  # while loading
+        self.failures: list[Failure] = []  # before the first invocation
         self.asked_ns = 0  # the latest NEXT_BEGIN
         self.ended_ns = 0  # the process was found gone
         self.invocation = 0  # the number of the one it serves, by the wrapper's count
         self.serving: Invocation | None = None
         self.set_clock(hello)
+        self.hello_ns = self.unix_ns(hello.monotonic_ns)
 
     def set_clock(self, record: Record) -> None:
         """Takes the pair of clocks that hello and each reply of next carry; the latest pair converts what follows."""

@@ -33,6 +33,8 @@ def loads(data: bytes) -> "Any":
         value, end = make_scanner(_Context)(text, 0)  # type: ignore[arg-type]
     except StopIteration as stop:
         raise ValueError(f"no JSON value at {stop.value}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if end != len(text):
         raise ValueError(f"{len(text) - end} characters after the JSON value")
     return value

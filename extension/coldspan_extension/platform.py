@@ -8,11 +8,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 INIT_START = "platform.initStart"
+INIT_RUNTIME_DONE = "platform.initRuntimeDone"
 INIT_REPORT = "platform.initReport"
+RESTORE_START = "platform.restoreStart"
+RESTORE_RUNTIME_DONE = "platform.restoreRuntimeDone"
+RESTORE_REPORT = "platform.restoreReport"
 START = "platform.start"
 RUNTIME_DONE = "platform.runtimeDone"
 REPORT = "platform.report"
-LOGS_DROPPED = "platform.logsDropped"
 
 
 class PlatformEvent:
@@ -27,7 +30,16 @@ class PlatformEvent:
 
     @property
     def request_id(self) -> str:
-        return str(self.record.get("requestId", ""))
+        return self.text("requestId")
+
+    @property
+    def status(self) -> str:
+        """success, failure, error or timeout."""
+        return self.text("status").lower()
+
+    def text(self, name: str) -> str:
+        """A member of the record as text; empty where it is not there."""
+        return str(self.record.get(name) or "")
 
     def metric(self, name: str) -> float | None:
         """A member of record.metrics, in the unit that Lambda gives it in; None where it is not there."""

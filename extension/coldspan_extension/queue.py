@@ -27,10 +27,6 @@ class Queue:
         spans, self._spans = self._spans, []
         return spans
 
-    def take_dropped(self) -> int:
-        dropped, self.dropped = self.dropped, 0
-        return dropped
-
     def _trim(self) -> None:
         excess = len(self._spans) - self._limit
         if excess > 0:

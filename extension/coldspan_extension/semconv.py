@@ -32,6 +32,11 @@ FAAS_INVOCATION_ID = "faas.invocation_id"
 FAAS_COLDSTART = "faas.coldstart"
 AWS_LAMBDA_INVOKED_ARN = "aws.lambda.invoked_arn"
 
+# Where in the source: `docs/registry/attributes/code.md`, `docs/registry/attributes/thread.md`
+CODE_FILE_PATH = "code.file.path"
+CODE_LINE_NUMBER = "code.line.number"
+THREAD_ID = "thread.id"
+
 # Errors
 ERROR_TYPE = "error.type"
 EXCEPTION = "exception"  # the event's name

@@ -16,6 +16,17 @@ class Event:
         self.attributes = attributes
 
 
+class Link:
+    """To a span of another trace."""
+
+    __slots__ = ("attributes", "span_id", "trace_id")
+
+    def __init__(self, trace_id: bytes, span_id: bytes, attributes: Attributes) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.attributes = attributes
+
+
 class Span:
     """Times are Unix ns, `end_ns` >= `start_ns`. An empty `parent_id` makes it the trace's root."""
 
@@ -25,6 +36,7 @@ class Span:
         "error",
         "events",
         "kind",
+        "links",
         "name",
         "parent_id",
         "parent_is_remote",
@@ -57,6 +69,7 @@ class Span:
         self.end_ns = end_ns
         self.attributes = attributes
         self.events: list[Event] = []
+        self.links: list[Link] = []
         self.error = False
         self.status_message = ""
 

@@ -12,6 +12,9 @@ PORTS = 4
 """A port in use gives way to the next, up to this many, always in the same order: after a reset the subscription of
 the previous process may still be in force, and must find us again."""
 
+MAX_CONNECTIONS = 16
+"""Lambda delivers over one; whoever opens more of them in this environment costs the oldest one."""
+
 MAX_KEPT = 4194304
 """Bytes of batches kept until assembly; what comes beyond is dropped and counted."""
 
@@ -28,6 +31,7 @@ class Listener:
         self._batches: list[bytes] = []
         self._size = 0
         self._poller = poller
+        self._connections: list[_socket.socket] = []
         self._socket, self.port = _listen(host, port)
         self._socket.setblocking(False)
         poller.add(self._socket.fileno(), self._accept)
@@ -38,12 +42,21 @@ class Listener:
         return batches
 
     def _accept(self) -> None:
+        if len(self._connections) == MAX_CONNECTIONS:
+            self._close(self._connections[0])
         try:
             descriptor, _ = self._socket._accept()  # type: ignore[attr-defined]
-        except OSError:
+        except BlockingIOError:
             return  # the peer gave up meanwhile
+        except OSError:  # no descriptor left: without an end, the one that waits would wake us for ever
+            if self._connections:
+                self._close(self._connections[0])
+            else:
+                self._poller.remove(self._socket.fileno())
+            return
         connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, descriptor)
         connection.setblocking(False)
+        self._connections.append(connection)
         reader = http1.Reader()
         self._poller.add(descriptor, lambda: self._read(connection, reader))
 
@@ -57,11 +70,15 @@ class Listener:
                 message = reader.feed(b"")
         except BlockingIOError:
             return
-        except (OSError, http1.BadMessage):
+        except Exception:  # not HTTP, or gone: any process of the environment can send us anything
             data = b""
         if not data:
-            self._poller.remove(connection.fileno())
-            connection.close()
+            self._close(connection)
+
+    def _close(self, connection: "_socket.socket") -> None:
+        self._connections.remove(connection)
+        self._poller.remove(connection.fileno())
+        connection.close()
 
     def _keep(self, body: bytes) -> None:
         if self._size + len(body) > MAX_KEPT:

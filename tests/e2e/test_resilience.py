@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -30,6 +31,21 @@ def test_a_collector_that_is_down_costs_no_answer_and_is_said_once(start_run: St
     (dropped,) = run.logged("spans_dropped")
     assert dropped["reason"] == "shutdown"
     assert dropped["count"] == 8 + 4 + 4 + 3  # spans of one cold and two warm traces, and their `after response`
+
+
+def test_a_collector_that_is_down_is_not_waited_for_at_every_invocation(start_run: StartRun) -> None:
+    with OtlpReceiver() as gone:
+        endpoint = gone.endpoint_http
+    run = start_run(endpoint="", COLDSPAN_ENDPOINT=endpoint)
+    answers = []
+    for number in range(3):
+        answers.append(run.lab.invoke(number))
+        run.lab.wait_frozen()
+    free = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.EXTENSIONS_READY}
+    out = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.RESPONSE_ACCEPTED}
+    held_s = [(free[answer.request_id] - out[answer.request_id]) / 1e9 for answer in answers]
+    assert held_s[0] < 4
+    assert max(held_s[1:]) < 0.2
 
 
 def test_what_a_collector_refused_for_a_while_arrives_later(start_run: StartRun) -> None:
@@ -105,8 +121,33 @@ def test_a_runtime_client_of_another_shape_runs_unobserved_with_one_warning(
     assert run.lab.invoke("raise").function_error == "Unhandled"
     run.close()
     (warning,) = run.logged("runtime_client_unrecognised")
-    assert warning["reason"] == f"awslambdaric.bootstrap has no {name}()"
+    assert warning["reason"] == f"awslambdaric.bootstrap has no {name}"
     assert len(run.servers) == 2
+
+
+def test_a_runtime_client_of_a_shape_nobody_thought_of_runs_unobserved_too(start_run: StartRun, tmp_path: Path) -> None:
+    site = interpreters.runtime("3.11").parents[1] / "lib" / "python3.11" / "site-packages"
+    client = Path(shutil.copytree(site / "awslambdaric", tmp_path / "awslambdaric"))
+    marshaller = client / "lambda_runtime_marshaller.py"
+    with_slots = 'class LambdaMarshaller:\n    __slots__ = ("jsonEncoder",)\n'
+    marshaller.write_text(marshaller.read_text().replace("class LambdaMarshaller:\n", with_slots))
+    shutil.copy(FUNCTIONS / "echo" / "app.py", tmp_path)
+    run = start_run(function=tmp_path)
+    assert run.lab.invoke(1).payload == b"1"
+    run.lab.wait_frozen()
+    run.close()
+    assert len(run.logged("runtime_client_unrecognised")) == 1
+
+
+def test_a_python_older_than_ours_runs_its_command_untouched(tmp_path: Path) -> None:
+    old = next((Path(found) for name in ("3.8", "3.9") if (found := shutil.which(f"python{name}"))), None)
+    if old is None or subprocess.run([old, "-c", ""], check=False, capture_output=True).returncode:
+        pytest.skip("no Python 3.8 or 3.9 on this machine")
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nprint(sys.argv, sys.version_info[:2])\n")
+    command = [trees.layer_tree("3.11") / "coldspan-exec", old, script, "word"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith(f"['{script}', 'word'] (3, ")
 
 
 def test_a_python_program_that_is_no_runtime_client_we_know_still_runs(tmp_path: Path) -> None:
@@ -236,6 +277,29 @@ def test_without_any_python_the_extension_waits_and_the_function_runs(tree_copy:
         lab.wait_frozen()
         assert lab.invoke(2).payload == b"2"
     assert sum("no_python" in line.text for line in lab.log) == 1
+
+
+def test_a_fault_while_the_first_event_is_awaited_costs_no_event(tree_copy: Path) -> None:
+    """A second request for the next event would be refused, and the first one's event be lost."""
+    module = tree_copy / "coldspan" / "extension" / "coldspan_extension" / "assembly.py"
+    module.write_text("raise RuntimeError('broken by a test')\n")
+    shutil.rmtree(module.parent / "__pycache__")
+    function = Function(FUNCTIONS / "slow_init", python=interpreters.runtime("3.11"), timeout_s=2)
+    with Lab(function, layer=tree_copy) as lab:
+        for number in range(3):
+            assert lab.invoke(number).payload == str(number).encode()
+            lab.wait_frozen()
+    done = [event["record"]["status"] for event in lab.events if event["type"] == "platform.runtimeDone"]
+    assert done == ["success"] * 3
+
+
+def test_an_extension_of_which_nothing_can_be_imported_still_asks_for_events(tree_copy: Path) -> None:
+    module = tree_copy / "coldspan" / "extension" / "coldspan_extension" / "poller.py"
+    module.write_text("raise RuntimeError('broken by a test')\n")
+    shutil.rmtree(module.parent / "__pycache__")
+    with Lab(Function(FUNCTIONS / "echo", python=interpreters.runtime("3.11")), layer=tree_copy) as lab:
+        assert [lab.invoke(number).payload for number in range(3)] == [b"0", b"1", b"2"]
+    assert sum("extension_idle" in line.text for line in lab.log) == 1
 
 
 def test_a_fault_inside_the_extension_leaves_it_asking_for_events(tree_copy: Path) -> None:

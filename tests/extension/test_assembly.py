@@ -39,6 +39,7 @@ def test_a_cold_start_is_one_trace_from_inits_start_to_the_accepted_response() -
         "faas.invocation_id": "r1",
         "faas.coldstart": True,
         "coldspan.init.type": "on-demand",
+        "coldspan.init.phase": "init",
         "coldspan.invocation.sequence": 1,
         "aws.lambda.invoked_arn": ARN,
         "coldspan.xray.trace_id": "1-5f35ae12-0c0fec141ab77a00bc047aa2",
@@ -107,8 +108,7 @@ def test_it_does_not_matter_who_tells_of_an_invocation_first(order: tuple[str, .
     for who in order:
         tell[who]()
     story.served(502)
-    start_is_known = order.index("start") > min(order.index("invoked"), order.index("delivered"))
-    assert told(story.trace())[0] == ("fn", "", 500 if start_is_known else 500.4, 514)
+    assert told(story.trace())[0] == ("fn", "", 500, 514)
 
 
 def test_an_event_that_reached_the_runtime_first_still_has_a_next_span() -> None:
@@ -182,6 +182,41 @@ def test_the_retry_of_an_asynchronous_invocation_is_a_trace_of_its_own() -> None
     story.delivered(60_001, "r1", 63_100)
     story.served(60_002)
     assert story.trace()[0].trace_id != first[0].trace_id
+
+
+def test_what_the_platform_tells_late_of_one_attempt_does_not_end_the_next() -> None:
+    story = cold_story()
+    story.traces()
+    story.invoked(60_000, "r1", 63_100)
+    story.platform(118, "runtimeDone", requestId="r1", status="timeout")
+    story.delivered(60_001, "r1", 63_100)
+    assert not story.assembly.has_over
+    story.served(60_002)
+    assert told(story.trace())[0] == ("fn", "", 60_000, 60_014)
+
+
+def test_a_record_that_comes_after_its_trace_makes_no_second_one() -> None:
+    story = cold_story()
+    story.traces()
+    story.invoked(500, "r2", 3_500)
+    story.platform(505, "runtimeDone", requestId="r2", status="success")
+    story.traces()
+    story.delivered(501, "r2", 3_500)
+    story.served(502)
+    assert story.traces() == []
+
+
+def test_a_marshaller_that_calls_ours_tells_the_event_later() -> None:
+    story = cold_story()
+    story.traces()
+    story.invoked(500, "r2", 3_500)
+    story.delivered(501, "r2", 3_500)
+    story.record(502, records.HANDLER_BEGIN, [])
+    story.served(503, [("event.httpMethod", "GET")])
+    spans = story.trace()
+    assert named(spans, "handler").start_ns == T0 + 502 * MS
+    assert server_of(spans).attributes["faas.trigger"] == "http"
+    assert story.assembly.take_lost() == 0
 
 
 def test_a_raised_exception_is_an_error_though_the_platform_says_success() -> None:
@@ -296,7 +331,7 @@ def test_without_a_wrapper_the_platform_alone_makes_a_trace() -> None:
     story.platform(101, "start", requestId="r1")
     story.platform(160, "runtimeDone", requestId="r1", status="success")
     spans = story.trace()
-    assert told(spans)[0] == ("fn", "", 0, 160)
+    assert told(spans) == [("fn", "", 0, 160), ("init", "fn", 0, 101), ("extension init", "init", 1, 20)]
     assert not server_of(spans).error
     assert "coldspan.truncated" not in server_of(spans).attributes
 
@@ -381,15 +416,3 @@ def test_what_is_carried_stands_on_the_server_span() -> None:
     story = cold_story()
     ((server, *_),) = story.traces({"coldspan.dropped.spans": 3})
     assert server.attributes["coldspan.dropped.spans"] == 3
-
-
-@pytest.mark.parametrize("init_type", ["provisioned-concurrency", "lambda-managed-instances"])
-def test_an_environment_that_was_initialised_beforehand_is_not_cold(init_type: str) -> None:
-    story = Story(init_type)
-    story.init()
-    story.invoked(9_000, "r1", 12_000)
-    story.delivered(9_001, "r1", 12_000)
-    story.served(9_002)
-    spans = story.trace()
-    assert [span.name for span in spans] == ["fn", "next", "handler", "response"]
-    assert server_of(spans).attributes["faas.coldstart"] is False

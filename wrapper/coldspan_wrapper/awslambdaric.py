@@ -3,6 +3,8 @@
 What is replaced, each a plain look-up at call time in every version:
 
     awslambdaric.lambda_runtime_client.runtime_client   the native client: next, response and error, begin and end
+    ….LambdaRuntimeClient.restore_next                  SnapStart (from 3.0 on): between the hooks before the snapshot
+                                                        and those after the restore
     ….LambdaRuntimeClient.marshaller                    the end of decoding and the begin of encoding, which are the
                                                         handler's begin and end, without a frame in the user's stack
     awslambdaric.bootstrap._get_handler                 the handler module's load, and how it failed
@@ -13,6 +15,7 @@ A version that lacks one of them runs unobserved. docs/decisions/0002-observing-
 """
 
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name != CLIENT and name != BOOTSTRAP:
+        if name != BOOTSTRAP:  # which imports the client before
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)
@@ -55,16 +58,16 @@ class _Finder:
                 return spec
         return None
 
-    def loaded(self, module: "ModuleType") -> None:
-        recorder = self._hooks.recorder
-        version = str(getattr(sys.modules["awslambdaric"], "__version__", ""))
+    def loaded(self, bootstrap: "ModuleType") -> None:
+        recorder, problem, began_ns = self._hooks.recorder, "", time.monotonic_ns()
         try:
-            if module.__name__ == CLIENT:
-                return self._hooks.attach_to_client(module)
-            self._hooks.attach_to_bootstrap(module)
-            recorder.client_found("awslambdaric", version)
-        except Unrecognised as problem:
-            recorder.client_found("awslambdaric", version, str(problem))
+            self._hooks.attach(sys.modules.get(CLIENT), bootstrap)
+        except Unrecognised as missing:
+            problem = str(missing)
+        except Exception as fault:  # a shape that we did not think of: nothing was replaced yet
+            problem = f"{type(fault).__name__}: {fault}"
+        recorder.spent(began_ns)
+        recorder.client_found("awslambdaric", str(getattr(sys.modules["awslambdaric"], "__version__", "")), problem)
         sys.meta_path.remove(self)
 
 
@@ -95,31 +98,43 @@ class _Hooks:
         self._client: Any = None
         self._marshaller: Any = None
 
-    def attach_to_client(self, module: "Any") -> None:
-        native = getattr(module, "runtime_client", None)
-        for name in ("next", "post_invocation_result", "post_error"):
-            if not callable(getattr(native, name, None)):
-                raise Unrecognised(f"{CLIENT}.runtime_client has no {name}()")
-        client = getattr(module, "LambdaRuntimeClient", None)
-        owner = next((base for base in getattr(client, "__mro__", ()) if "marshaller" in vars(base)), None)
-        if owner is None:
-            raise Unrecognised(f"{CLIENT}.LambdaRuntimeClient has no marshaller")
-        for name in ("unmarshal_request", "marshal_response"):
-            if not callable(getattr(owner.marshaller, name, None)):
-                raise Unrecognised(f"{CLIENT}.LambdaRuntimeClient.marshaller has no {name}()")
-        self._client = client
-        self._marshaller = owner.marshaller = observed_marshaller(owner.marshaller, self.recorder)
-        module.runtime_client = _NativeClient(native, self.recorder)
+    def attach(self, client_module: "Any", bootstrap: "Any") -> None:
+        """Replaces all or nothing. Raises Unrecognised."""
+        _expect(client_module, CLIENT, "runtime_client", "LambdaRuntimeClient")
+        client, native = client_module.LambdaRuntimeClient, client_module.runtime_client
+        _expect(native, f"{CLIENT}.runtime_client", "next", "post_invocation_result", "post_error")
+        _expect(client, f"{CLIENT}.LambdaRuntimeClient", "marshaller")
+        marshaller = client.marshaller
+        _expect(marshaller, f"{CLIENT}.LambdaRuntimeClient.marshaller", "unmarshal_request", "marshal_response")
+        _expect(bootstrap, BOOTSTRAP, "_get_handler", "handle_event_request", "create_lambda_context")
+        _expect(bootstrap, BOOTSTRAP, "extract_traceback")
+        observed = observed_marshaller(marshaller, self.recorder)
+        replacements = [
+            (client_module, "runtime_client", _NativeClient(native, self.recorder)),
+            (_owner(client, "marshaller"), "marshaller", observed),
+            (bootstrap, "_get_handler", self._observe_load(bootstrap._get_handler)),
+            (bootstrap, "create_lambda_context", self._observe_context(bootstrap.create_lambda_context)),
+            (bootstrap, "extract_traceback", self._observe_exception(bootstrap.extract_traceback)),
+        ]
+        if hasattr(client, "restore_next"):  # 2.x knows no SnapStart
+            replacements.append(
+                (_owner(client, "restore_next"), "restore_next", self._observe_restore(client.restore_next))
+            )
+        self._client, self._marshaller = client, observed
+        for owner, name, replacement in replacements:
+            setattr(owner, name, replacement)
 
-    def attach_to_bootstrap(self, module: "Any") -> None:
-        if self._client is None:
-            raise Unrecognised(f"{BOOTSTRAP} does not import {CLIENT}")
-        for name in ("_get_handler", "handle_event_request", "create_lambda_context", "extract_traceback"):
-            if not callable(getattr(module, name, None)):
-                raise Unrecognised(f"{BOOTSTRAP} has no {name}()")
-        module._get_handler = self._observe_load(module._get_handler)
-        module.create_lambda_context = self._observe_context(module.create_lambda_context)
-        module.extract_traceback = self._observe_exception(module.extract_traceback)
+    def _observe_restore(self, original: "Any") -> "Callable[..., Any]":
+        """The hooks before and after run outside of this call, so no frame of ours is below theirs."""
+        recorder = self.recorder
+
+        def restore_next(*args: "Any", **kwargs: "Any") -> "Any":
+            recorder.restore_began()
+            reply = original(*args, **kwargs)
+            recorder.restore_ended()
+            return reply
+
+        return restore_next
 
     def _observe_load(self, original: "Any") -> "Callable[..., Any]":
         recorder = self.recorder
@@ -159,6 +174,18 @@ class _Hooks:
             return original(*args, **kwargs)
 
         return extract_traceback
+
+
+def _expect(thing: "Any", path: str, *names: str) -> None:
+    """Raises Unrecognised for the first name that is not there."""
+    for name in names:
+        if getattr(thing, name, None) is None:
+            raise Unrecognised(f"{path} has no {name}")
+
+
+def _owner(client: type, name: str) -> type:
+    """The class that has the attribute: it is inherited in some versions."""
+    return next(base for base in client.__mro__ if name in vars(base))
 
 
 class _NativeClient:

@@ -13,8 +13,9 @@ _LONGEST = 11
 def of_event(event: object) -> "list[tuple[str, str]]":
     """Facts of a decoded event of any shape, as name and value.
 
-    `header.<name>` for the headers that carry a trace context, `event.httpMethod`, and `event.requestContext` with the
-    names of those of its members that tell a trigger.
+    `header.<name>` for the headers that carry a trace context, `event.httpMethod`, `event.requestContext` with the
+    names of those of its members that tell a trigger, and when the request was made, in ms since the Unix epoch:
+    `arrival.http_ms` by a gateway's clock, `arrival.queue_ms` by SQS's for the last message of a batch.
     """
     if not isinstance(event, dict):
         return []
@@ -25,7 +26,21 @@ def of_event(event: object) -> "list[tuple[str, str]]":
     context = event.get("requestContext")
     if isinstance(context, dict):
         facts.append(("event.requestContext", " ".join([name for name in ("http", "elb") if name in context])))
+        requested = context.get("timeEpoch") or context.get("requestTimeEpoch")  # payload 2.0, payload 1.0
+        if isinstance(requested, int):
+            facts.append(("arrival.http_ms", str(requested)))
+    sent = _sent(event.get("Records"))
+    if sent:
+        facts.append(("arrival.queue_ms", sent))
     return facts
+
+
+def _sent(records: object) -> str:
+    """SentTimestamp of the last of SQS's records."""
+    last = records[-1] if isinstance(records, list) and records else None
+    attributes = last.get("attributes") if isinstance(last, dict) else None
+    sent = attributes.get("SentTimestamp") if isinstance(attributes, dict) else None
+    return sent if isinstance(sent, str) and len(sent) < 20 else ""
 
 
 def _headers(event: "dict[object, object]") -> "list[tuple[str, str]]":

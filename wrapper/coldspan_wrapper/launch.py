@@ -27,7 +27,7 @@ def main(clocks: "tuple[int, int, int]", start: str, writes_bytecode: bool) -> N
         recorder = _observe(clocks)
         _restore_process(target, command)
         sys.dont_write_bytecode = not writes_bytecode
-        recorder.spent(clocks[0])
+        recorder.ready(clocks[0])
     except Exception:
         exec_untouched(command)
     try:
@@ -56,6 +56,8 @@ def _observe(clocks: "tuple[int, int, int]") -> "Recorder":
 
     recorder = Recorder(Channel(os.environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH))
     recorder.hello(*clocks)
+    if os.environ.get("COLDSPAN_IMPORTS", "").strip().lower() != "off":
+        recorder.observe_imports(samples=os.environ.get("COLDSPAN_MODULE_BODY", "").strip().lower() != "off")
     awslambdaric.observe(recorder)
     return recorder
 

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from coldspan_wrapper.channel import Channel
+    from coldspan_wrapper.imports import ImportObserver
 
 OUTSIDE, LOADING, DECODING, HANDLING, ENCODING = "", "load", "decode", "handler", "encode"
+SNAPSHOT, RESTORING = "snapshot", "restore"  # SnapStart: the function's hooks before the one and after the other
 """Where the runtime client is; the `where` of an error record."""
 
 
@@ -25,6 +27,8 @@ class Recorder:
         self._invocation = 0
         self._where = OUTSIDE
         self._spent_ns = 0
+        self._imports: ImportObserver | None = None
+        self._samples = False
 
     def hello(self, started_ns: int, wall_ns: int, cpu_ns: int) -> None:
         """The process, at the wrapper's first line: its clocks there (monotonic, real time, CPU time)."""
@@ -48,6 +52,17 @@ class Recorder:
     def client_found(self, name: str, version: str, problem: str = "") -> None:
         self._write(records.CLIENT, time.monotonic_ns(), name, version, problem)
 
+    def observe_imports(self, *, samples: bool) -> None:
+        """From the load of the handler's module on; `samples`: also what its body does beside importing."""
+        from coldspan_wrapper.imports import ImportObserver
+
+        self._imports = ImportObserver(self._imported, self._disable)
+        self._samples = samples
+
+    def ready(self, started_ns: int) -> None:
+        """The wrapper's start is over: all since its first line was our own time."""
+        self._spent_ns = time.monotonic_ns() - started_ns
+
     def spent(self, since_ns: int) -> None:
         """Counts what ran since then as our own cost."""
         self._spent_ns += time.monotonic_ns() - since_ns
@@ -55,13 +70,35 @@ class Recorder:
     def load_began(self) -> None:
         self._where = LOADING
         self._write(records.LOAD_BEGIN, time.monotonic_ns())
+        if self._imports is None or self.fault is not None:
+            return
+        try:
+            self._imports.install()
+            if self._samples:
+                self._imports.start_sampling()
+        except Exception as fault:  # another import machinery, or no thread to be had
+            self._imports.uninstall()
+            self._disable(fault)
 
     def load_ended(self, error: "BaseException | None" = None) -> None:
         now = time.monotonic_ns()
+        if self._imports is not None and self.fault is None:
+            self._imports.stop_sampling()
         if error is not None:
             self.failed(error, fatal=not isinstance(error, Exception))
-        self._where = OUTSIDE
+        is_snap_start = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
+        self._where = SNAPSHOT if is_snap_start and error is None else OUTSIDE
         self._write(records.LOAD_END, now)
+
+    def restore_began(self) -> None:
+        """SnapStart: the hooks before the snapshot are done, the runtime waits for its restore."""
+        self._where = OUTSIDE
+        self._write(records.RESTORE_BEGIN, time.monotonic_ns())
+
+    def restore_ended(self) -> None:
+        """Restored, maybe long after and on another machine: the clocks jumped. The hooks after the restore follow."""
+        self._where = RESTORING
+        self._write(records.RESTORE_END, time.monotonic_ns(), time.time_ns())
 
     def next_began(self) -> None:
         self._where = OUTSIDE
@@ -118,27 +155,27 @@ class Recorder:
         self._where = OUTSIDE
 
     def failed(self, error: BaseException, *, fatal: bool = False) -> None:
-        """An exception of user code or of the runtime client, of which the process ends if it is fatal. Outside of
-        load, decode, handler and encode it is nobody's: then it is not recorded."""
+        """An exception of user code or of the runtime client, of which the process ends if it is fatal. Where
+        nothing of the function runs, it is nobody's: then it is not recorded."""
         if self.fault is not None or self._where == OUTSIDE:
             return
         now, where = time.monotonic_ns(), self._where
         self.handler_ended()
-        try:
-            of_type, message, stack = describe(error)
-        except Exception as fault:
-            return self._disable(fault)
+        of_type, message, stack = describe(error)
         self._write(records.ERROR, now, where, of_type, message, stack[-records.MAX_TEXT :], int(fatal))
 
+    def _imported(self, lines: str) -> None:
+        self._write(records.IMPORTS, time.monotonic_ns(), lines)
+
     def _write(self, kind: int, at_ns: int, *values: "records.Value") -> None:
+        """`at_ns` is when the caller was entered: from there on it is our own time that passes."""
         if self.fault is not None:
             return
-        began_ns = time.monotonic_ns()
         try:
             self._channel.write(records.encode(kind, self._invocation, at_ns, *values))
         except Exception as fault:
             self._disable(fault)
-        self._spent_ns += time.monotonic_ns() - began_ns
+        self.spent(at_ns)
 
     def _disable(self, fault: Exception) -> None:
         """Ends recording, and tells the extension why, if that much still works."""
@@ -155,22 +192,23 @@ class Recorder:
 def describe(error: BaseException) -> "tuple[str, str, str]":
     """Type, message and stack of an exception, as OpenTelemetry's exception event names them.
 
-    The type is fully qualified, built-ins bare. A fault of the runtime client (FaultException) has the type and
-    message that it reports to Lambda, for example Runtime.ImportModuleError.
+    The type is fully qualified, built-ins bare. A fault of the runtime client has the type and message that it reports
+    to Lambda, for example Runtime.ImportModuleError. What the exception's own code raises meanwhile costs that part.
     """
     import traceback  # loaded already: the runtime client imports it
 
     of_type = type(error)
     name = of_type.__qualname__ if of_type.__module__ == "builtins" else f"{of_type.__module__}.{of_type.__qualname__}"
-    name = getattr(error, "exception_type", None) or name
-    message = getattr(error, "msg", None) if hasattr(error, "exception_type") else None
-    if not isinstance(message, str):
-        try:
+    message = stack = ""
+    try:
+        if of_type.__name__ == "FaultException" and of_type.__module__.startswith("awslambdaric."):
+            name, message = str(error.exception_type), str(error.msg)  # type: ignore[attr-defined]
+        else:
             message = str(error)
-        except Exception:
-            message = ""
-    lines = traceback.format_exception(of_type, error, without_ours(error.__traceback__))
-    return str(name), message, "".join(lines)
+        stack = "".join(traceback.format_exception(of_type, error, without_ours(error.__traceback__)))
+    except Exception:
+        pass  # its __str__ raises: the type is known at least
+    return name, message, stack
 
 
 def without_ours(trace: "TracebackType | None") -> "TracebackType | None":

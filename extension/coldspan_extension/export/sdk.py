@@ -13,17 +13,22 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from coldspan_extension import semconv
 from coldspan_extension.config import Config
 from coldspan_extension.export import Exported, Failed
 from coldspan_extension.resource import SCOPE
 from coldspan_extension.span import SERVER, Attributes, Span, clean
+from coldspan_extension.span import Link as OurLink
 from coldspan_wrapper import __version__
 
 RETRYABLE = frozenset((429, 502, 503, 504))
 """The statuses that OTLP/HTTP allows to retry (OTLP specification, Retryable Response Codes)."""
+
+MAX_EXPORT_S = 3.0
+"""Most that one export may take, however much time is left: it is billed, and a collector that is down would take all
+of it. What did not arrive is tried again later."""
 
 _SCOPE = InstrumentationScope(SCOPE, __version__, semconv.SCHEMA_URL)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -44,7 +49,7 @@ class HttpExporter:
         self._spans = _SpanFactory()
 
     def export(self, resource: Attributes, spans: list[Span], deadline_ns: int) -> Exported | Failed:
-        timeout_s = min(self._config.timeout_s, (deadline_ns - time.time_ns()) / 1e9)
+        timeout_s = _time_limit(self._config.timeout_s, deadline_ns)
         if timeout_s <= 0:
             return Failed(True, "no time left before the deadline")
         self._answer = None
@@ -68,6 +73,11 @@ class HttpExporter:
     def _remember(self, answer: requests.Response, *_: Any, **__: Any) -> None:
         """The exporter says no more than success or failure: the reason is in the answer."""
         self._answer = answer
+
+
+def _time_limit(timeout_s: float, deadline_ns: int) -> float:
+    """Seconds for one export; not positive where there is no time left."""
+    return min(timeout_s, MAX_EXPORT_S, (deadline_ns - time.time_ns()) / 1e9)
 
 
 def _outcome(result: SpanExportResult, answer: requests.Response | None, count: int) -> Exported | Failed:
@@ -104,7 +114,7 @@ class GrpcExporter:
         self._spans = _SpanFactory()
 
     def export(self, resource: Attributes, spans: list[Span], deadline_ns: int) -> Exported | Failed:
-        timeout_s = min(self._config.timeout_s, (deadline_ns - time.time_ns()) / 1e9)
+        timeout_s = _time_limit(self._config.timeout_s, deadline_ns)
         if timeout_s <= 0:
             return Failed(True, "no time left before the deadline")
         exporter = self._make(
@@ -156,12 +166,18 @@ class _SpanFactory:
             resource=self._resource,
             attributes=_clean(span.attributes),
             events=[Event(event.name, _clean(event.attributes), event.time_ns) for event in span.events],
+            links=[_link(link) for link in span.links],
             kind=SpanKind.SERVER if span.kind == SERVER else SpanKind.INTERNAL,
             status=Status(StatusCode.ERROR, str(clean(span.status_message)) or None) if span.error else Status(),
             start_time=span.start_ns,
             end_time=span.end_ns,
             instrumentation_scope=_SCOPE,
         )
+
+
+def _link(link: OurLink) -> Link:
+    trace_id, span_id = int.from_bytes(link.trace_id, "big"), int.from_bytes(link.span_id, "big")
+    return Link(SpanContext(trace_id, span_id, False, _SAMPLED), _clean(link.attributes))
 
 
 def _clean(attributes: Attributes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from coldspan_extension import semconv
 from coldspan_extension.export import Exported, Failed
 from coldspan_extension.resource import SCOPE
-from coldspan_extension.span import Attributes, Event, Span, Value, clean
+from coldspan_extension.span import Attributes, Event, Link, Span, Value, clean
 from coldspan_wrapper import __version__
 
 MAX_LINE = 200_000
@@ -72,6 +72,7 @@ def _span_json(span: Span) -> str:
         "endTimeUnixNano": str(span.end_ns),
         "attributes": _attributes(span.attributes),
         "events": [_event(event) for event in span.events],
+        "links": [_link(link) for link in span.links],
         "status": {"code": 2, "message": clean(span.status_message)} if span.error else {},
     }
     return _dumps({name: value for name, value in fields.items() if value or name == "kind"})
@@ -79,6 +80,11 @@ def _span_json(span: Span) -> str:
 
 def _event(event: Event) -> dict[str, Any]:
     return {"timeUnixNano": str(event.time_ns), "name": event.name, "attributes": _attributes(event.attributes)}
+
+
+def _link(link: Link) -> dict[str, Any]:
+    ids = {"traceId": link.trace_id.hex(), "spanId": link.span_id.hex()}
+    return {**ids, "attributes": _attributes(link.attributes), "flags": 0x100}
 
 
 def _attributes(attributes: Attributes) -> list[dict[str, Any]]:

@@ -63,6 +63,10 @@ class Worker:
         self.is_busy = False
         return self._batch
 
+    @property
+    def spans_on_their_way(self) -> int:
+        return len(self._batch.spans) if self.is_busy and self._batch is not None else 0
+
     def close_idle(self) -> None:
         if self._exporter is not None and not self.is_busy:
             self._exporter.close_idle()

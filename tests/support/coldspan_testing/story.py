@@ -28,7 +28,7 @@ class Story:
         self.environment.registered_ns = T0 + 4 * MS
         self.environment.next_asked_ns = T0 + 20 * MS
         self.assembly = Assembly(self.environment, lambda pid, at_ns, cpu_ns: at_ns - cpu_ns)
-        self.tracer = Tracer(self.environment, "fn", sampler, ratio)
+        self.tracer = Tracer(self.environment, "fn", sampler, ratio, entropy=bytes)
         self.invocation = 0
         self.clock_drift_ms = 0.0
         self._decoder = Decoder()
@@ -60,9 +60,20 @@ class Story:
     def init(self) -> None:
         """hello at 12, load from 40 to 95, first next at 100."""
         self.hello()
+        self.loaded()
+        self.record(100, records.NEXT_BEGIN)
+
+    def loaded(self) -> None:
         self.record(40, records.LOAD_BEGIN)
         self.record(95, records.LOAD_END)
-        self.record(100, records.NEXT_BEGIN)
+
+    def restored(self, at_ms: float, hooks_ms: float) -> None:
+        """Parked at 100; restored at that time, its hooks took so long. The monotonic clock stood still meanwhile."""
+        self.loaded()
+        self.record(100, records.RESTORE_BEGIN)
+        self.clock_drift_ms = at_ms - 105
+        self.record(at_ms, records.RESTORE_END, T0 + round(at_ms * MS))
+        self.record(at_ms + hooks_ms, records.NEXT_BEGIN)
 
     def invoked(self, at_ms: float, request_id: str = "r1", deadline_ms: float = 3_100) -> None:
         deadline = round(T0 / MS + deadline_ms)
@@ -85,6 +96,13 @@ class Story:
 
     def platform(self, at_ms: float, of_type: str, **record: object) -> None:
         self.assembly.platform(PlatformEvent(f"platform.{of_type}", T0 + round(at_ms * MS), record))
+
+    def init_trace(self) -> list[Span]:
+        """The trace of an init that no request waited for."""
+        return self.tracer.take_own()
+
+    def shut_down(self, at_ms: float, reason: str) -> None:
+        self.assembly.shut_down(reason, T0 + round(at_ms * MS))
 
     def traces(self, carried: Attributes | None = None) -> list[list[Span]]:
         return [self.tracer.trace(invocation, carried or {}) for invocation in self.assembly.take()]
