@@ -270,6 +270,9 @@ class Assembly:
             facts["reason"] = problem
             self.notes.append(("runtime_client_unrecognised", facts))
 
+    def _imported(self, runtime: Runtime, record: Record, at_ns: int) -> None:
+        runtime.imports.add(record.text("lines"), runtime.unix_ns(0))
+
     def _records_lost(self, runtime: Runtime, record: Record, at_ns: int) -> None:
         self._lost += record.number("count")
 
@@ -289,6 +292,7 @@ _OF_ENVIRONMENT = (
 _FACTS = {
     records.CLIENT: Assembly._client,
     records.ERROR: Assembly._failed,
+    records.IMPORTS: Assembly._imported,
     records.LOST: Assembly._records_lost,
     records.DISABLED: Assembly._disabled,
 }

@@ -19,6 +19,8 @@ SAMPLERS = (
 EXPORTERS = ("otlp", "console", "none")
 LANES = ("auto", "sdk")
 FLUSHES = ("adaptive", "end", "deferred")
+SWITCH = ("auto", "off")
+IMPORTS = ("auto", "all", "off")
 LOG_LEVELS = ("debug", "info", "warn", "warning", "error", "none")
 
 DEFERRED = "deferred"
@@ -54,6 +56,8 @@ class Config:
         self.sampler_ratio = 1.0
         self.service_name = ""
         self.resource_attributes: dict[str, str] = {}
+        self.imports = "auto"
+        self.imports_threshold_ms = 5
         self.log_level = "info"
         self.invalid: list[Invalid] = []
 
@@ -97,6 +101,9 @@ def parse(environ: "Mapping[str, str]") -> Config:
         config.sampler_ratio = read.ratio("OTEL_TRACES_SAMPLER_ARG", 1.0)
     config.service_name = read.text("OTEL_SERVICE_NAME")
     config.resource_attributes = read.pairs("OTEL_RESOURCE_ATTRIBUTES")
+    config.imports = read.choice("COLDSPAN_IMPORTS", IMPORTS, config.imports)
+    read.choice("COLDSPAN_MODULE_BODY", SWITCH, "auto")
+    config.imports_threshold_ms = read.milliseconds("COLDSPAN_IMPORTS_THRESHOLD", config.imports_threshold_ms)
     config.log_level = read.choice("OTEL_LOG_LEVEL", LOG_LEVELS, config.log_level)
     return config
 

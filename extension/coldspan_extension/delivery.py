@@ -11,6 +11,8 @@ from coldspan_extension.export import Exported, Failed
 from coldspan_extension.export.breaker import Breaker
 from coldspan_extension.export.lane import make_exporter
 from coldspan_extension.export.worker import Batch, Worker
+from coldspan_extension.importlog import MAX_IMPORTS
+from coldspan_extension.imports import MAX_SPANS, Policy
 from coldspan_extension.invocation import Environment, Invocation
 from coldspan_extension.log import Log
 from coldspan_extension.platform import INIT_START, RESTORE_START
@@ -27,6 +29,7 @@ class Delivery:
         self._log = Log(self._config.log_level)
         self._refuse_own_endpoint()
         self._note_other_python()
+        environment.imports = _import_policy(self._config)
         function = resource.function_name(boot.environ)
         self._tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         self._queue = Queue()
@@ -189,6 +192,14 @@ class Delivery:
         if listener is not None and config.is_own_listener(self._config.endpoint, listener.port):
             self._boot.note("endpoint_is_own_listener", endpoint=self._config.endpoint, instead="lines on stdout")
             self._config.endpoint = ""
+
+
+def _import_policy(settings: config.Config) -> Policy | None:
+    if settings.imports == "off":
+        return None
+    if settings.imports == "all":
+        return Policy(0, MAX_IMPORTS)
+    return Policy(settings.imports_threshold_ms * 1_000_000, MAX_SPANS)
 
 
 def _built_for() -> str:

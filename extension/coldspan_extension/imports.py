@@ -7,20 +7,20 @@ did beside importing was sampled: `module body` events, inside that self time.
 
 from coldspan_extension import attributes, semconv
 from coldspan_extension.ids import Ids
+from coldspan_extension.importlog import Import, ImportLog, Sample
 from coldspan_extension.span import INTERNAL, Attributes, Event, Span
 
 US = 1_000
 SECOND = 1_000_000_000
 SAMPLE_NS = 15_000_000
 """How far the wrapper's samples of a module's body are apart."""
-MAX_IMPORTS = 20_000
 MISSING_BYTECODE_FROM_NS = 1_000_000
-
-FUNCTION, LAYER, RUNTIME, STDLIB = "function", "layer", "runtime", "stdlib"
+MAX_SPANS = 60
+"""Of one load or handler, unless all are asked for."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 class Policy:
@@ -31,117 +31,6 @@ class Policy:
     def __init__(self, threshold_ns: int, limit: int) -> None:
         self.threshold_ns = threshold_ns
         self.limit = limit
-
-
-class Import:
-    """One import. Times are Unix ns; `ended_ns` is 0 while it goes on, `found_ns` 0 where the module was not found."""
-
-    __slots__ = (
-        "began_ns",
-        "children",
-        "compile_ns",
-        "ended_ns",
-        "error",
-        "found_ns",
-        "importer",
-        "line",
-        "module",
-        "origin",
-        "thread",
-    )
-
-    def __init__(self, module: str, thread: str, began_ns: int, importer: str, line: int) -> None:
-        self.module = module
-        self.thread = thread
-        self.began_ns = began_ns
-        self.importer = importer
-        self.line = line
-        self.ended_ns = 0
-        self.found_ns = 0
-        self.compile_ns = 0
-        self.origin = ""
-        self.error = ""
-        self.children: list[Import] = []
-
-
-class Sample:
-    """A line of a module's body that ran at `at_ns`, Unix time."""
-
-    __slots__ = ("at_ns", "line", "module")
-
-    def __init__(self, at_ns: int, module: str, line: int) -> None:
-        self.at_ns = at_ns
-        self.module = module
-        self.line = line
-
-
-class ImportLog:
-    """The imports of one process so far. `lost` counts lines that could not be read or were too many."""
-
-    def __init__(self, task_root: str, stdlib: str) -> None:
-        self.lost = 0
-        self.samples: list[Sample] = []
-        self._imports: dict[tuple[str, str, str], Import] = {}  # by thread, begin and module
-        self._origins: dict[str, str] = {}
-        self._task_root = task_root
-        self._stdlib = stdlib
-
-    def add(self, lines: str, unix_ns: "Callable[[int], int]") -> None:
-        """Lines as coldspan_wrapper.imports writes them; `unix_ns` converts its monotonic times."""
-        for line in lines.split("\n"):
-            try:
-                self._add(line.split("\t"), unix_ns)
-            except (ValueError, IndexError):
-                self.lost += 1
-
-    def between(self, begin_ns: int, end_ns: int) -> list[Import]:
-        """The outermost imports that began in that time, each with those it led to."""
-        stacks: dict[str, list[Import]] = {}
-        outermost: list[Import] = []
-        for found in sorted(self._imports.values(), key=lambda found: found.began_ns):
-            if not begin_ns <= found.began_ns <= end_ns:
-                continue
-            found.children = []
-            stack = stacks.setdefault(found.thread, [])
-            while stack and stack[-1].ended_ns and stack[-1].ended_ns <= found.began_ns:
-                stack.pop()
-            (stack[-1].children if stack else outermost).append(found)
-            stack.append(found)
-        return outermost
-
-    def file_of(self, module: str) -> str:
-        """Where the module was found; empty where that is not known."""
-        return self._origins.get(module, "")
-
-    def source_of(self, found: Import) -> str:
-        """Whose module it is; empty where it was not found."""
-        origin = found.origin
-        if origin.startswith((self._task_root + "/", "/var/task/")):
-            return FUNCTION
-        if origin.startswith("/opt/"):
-            return LAYER
-        packages = "/site-packages/" in origin or "/dist-packages/" in origin
-        if origin in ("built-in", "frozen") or (origin.startswith(self._stdlib + "/") and not packages):
-            return STDLIB
-        return RUNTIME if origin else ""
-
-    def _add(self, fields: list[str], unix_ns: "Callable[[int], int]") -> None:
-        at_ns = unix_ns(int(fields[1]))
-        if fields[0] == "~":
-            self.samples.append(Sample(at_ns, fields[3], int(fields[4])))
-            return
-        if fields[0] not in "<>" or len(self._imports) >= MAX_IMPORTS:
-            raise ValueError
-        key = (fields[2], fields[1], fields[3])
-        found = self._imports.get(key) or Import(fields[3], fields[2], at_ns, fields[4], int(fields[5]))
-        self._imports[key] = found
-        if fields[0] == "<":
-            found.ended_ns = unix_ns(int(fields[6]))
-            found.found_ns = unix_ns(int(fields[7])) if fields[7] != "0" else 0
-            found.compile_ns = int(fields[8])
-            found.origin, found.error = fields[9], fields[10]
-            found.line = int(fields[5]) or found.line
-            self._origins[found.module] = found.origin
 
 
 class _Node:

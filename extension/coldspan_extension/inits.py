@@ -3,7 +3,7 @@
 init                          Lambda's init start until runtime and extensions asked for their first event
 ├─ extension init
 ├─ runtime boot
-└─ load handler
+└─ load handler               and below it the import tree (imports.py)
 
 restore                       SnapStart: until the runtime asked for its first event
 └─ restore hooks              what the function registered to run after the restore, where it took 1 ms or more
@@ -11,6 +11,7 @@ restore                       SnapStart: until the runtime asked for its first e
 
 from coldspan_extension import attributes, failures, platform, timing
 from coldspan_extension.ids import Ids
+from coldspan_extension.imports import import_spans
 from coldspan_extension.invocation import Environment
 from coldspan_extension.span import Span
 from coldspan_extension.timing import INIT, RESTORE
@@ -55,6 +56,9 @@ def complete(span: Span, ids: Ids, environment: Environment, proactive: bool) ->
         span.attributes[attributes.INIT_PROACTIVE] = True
     load = next((child for child in below if child.name == "load handler"), None)
     failures.record_start(span, load, environment)
+    if load is not None and environment.runtime is not None and environment.imports is not None:
+        label = f"{span.name}/{load.name}#1"
+        below += import_spans(load, label, ids, environment.runtime.imports, environment.imports)
     return below
 
 

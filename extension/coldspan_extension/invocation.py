@@ -2,8 +2,13 @@
 absent where nobody saw them. Assembly fills them in, trace.py reads them."""
 
 from coldspan_extension import platform
+from coldspan_extension.importlog import ImportLog
 from coldspan_extension.platform import PlatformEvent
 from coldspan_wrapper.records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coldspan_extension.imports import Policy
 
 
 class Environment:
@@ -16,6 +21,7 @@ class Environment:
         self.next_asked_ns = 0  # the extension's first event/next
         self.platform: dict[str, PlatformEvent] = {}  # of init and restore, by type
         self.runtime: Runtime | None = None
+        self.imports: Policy | None = None  # which of the runtime's imports become spans; None for none
         self.ended_ns = 0  # SHUTDOWN
         self.shutdown_reason = ""
 
@@ -53,6 +59,7 @@ class Runtime:
         self.asked_ns = 0  # the latest NEXT_BEGIN
         self.ended_ns = 0  # the process was found gone
         self.invocation = 0  # the number of the one it serves, by the wrapper's count
+        self.imports = ImportLog(hello.text("task_root"), hello.text("stdlib"))
         self.serving: Invocation | None = None
         self.set_clock(hello)
         self.hello_ns = self.unix_ns(hello.monotonic_ns)

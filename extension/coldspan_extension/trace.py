@@ -4,7 +4,7 @@
     ├─ init, or restore           cold only: the SERVER span then begins where it does (inits.py has what is below it)
     ├─ next                       the event's way: delivery and thaw; what was idle before is an attribute
     ├─ event decode               where it took 1 ms or more
-    ├─ handler
+    ├─ handler                    and below it what it imported (imports.py)
     ├─ response encode            where it took 1 ms or more
     ├─ response
     └─ after response             what the environment still spent; begins where SERVER ends, comes with a later export
@@ -30,6 +30,7 @@ from coldspan_extension import (
     triggers,
 )
 from coldspan_extension.ids import Ids, random_ids
+from coldspan_extension.imports import import_spans
 from coldspan_extension.invocation import Environment, Invocation
 from coldspan_extension.span import SERVER, Attributes, Link, Span
 from coldspan_extension.starts import Verdict
@@ -101,6 +102,9 @@ class Tracer:
             _link(server, self._own[0])
         spans += _codec_spans(server, ids, named)
         failures.record_invocation(server, named, invocation)
+        if "handler" in named and invocation.runtime is not None and self._environment.imports is not None:
+            log = invocation.runtime.imports
+            spans += import_spans(named["handler"], "handler", ids, log, self._environment.imports)
         return spans
 
     def take_own(self) -> list[Span]:

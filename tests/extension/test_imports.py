@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldspan_extension import imports
+from coldspan_extension import importlog
 from coldspan_extension.ids import Ids
-from coldspan_extension.imports import ImportLog, Policy, import_spans
+from coldspan_extension.importlog import ImportLog
+from coldspan_extension.imports import Policy, import_spans
 from coldspan_extension.span import Span
 
 MS = 1_000_000
@@ -49,7 +50,8 @@ class Told:
         self, threshold_ms: float = 5, limit: int = 60, end: float = 100, failed: bool = False
     ) -> tuple[Span, list[Span]]:
         log = ImportLog(TASK, STDLIB)
-        log.add("\n".join(self.lines), lambda ns: ns)
+        log.add("\n".join(self.lines), 0)
+        log.read()
         assert log.lost == 0
         parent = Span("load handler", b"t" * 16, b"parentid", b"", 0, round(end * MS), {})
         parent.error = failed
@@ -221,13 +223,15 @@ def test_what_another_thread_imports_beside_it_is_not_the_loads_own_time() -> No
 
 def test_lines_that_cannot_be_read_are_counted_and_cost_nothing_else() -> None:
     log = ImportLog(TASK, STDLIB)
-    log.add(">\t1\t1\ta\tb\t2\nnonsense\n>\tx\n<\t1\t1\ta\tb\t2\t5", lambda ns: ns)
+    log.add(">\t1\t1\ta\tb\t2\nnonsense\n>\tx\n<\t1\t1\ta\tb\t2\t5", 0)
+    log.read()
     assert log.lost == 3
     assert [found.module for found in log.between(0, 10)] == ["a"]
 
 
 def test_a_process_can_import_no_more_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "MAX_IMPORTS", 2)
+    monkeypatch.setattr(importlog, "MAX_IMPORTS", 2)
     log = ImportLog(TASK, STDLIB)
-    log.add("\n".join(f">\t{n}\t1\tm{n}\t\t0" for n in range(5)), lambda ns: ns)
+    log.add("\n".join(f">\t{n}\t1\tm{n}\t\t0" for n in range(5)), 0)
+    log.read()
     assert log.lost == 3

@@ -1,0 +1,128 @@
+"""The imports of a process, from the lines that the wrapper writes to a forest of what happened."""
+
+MAX_IMPORTS = 20_000
+
+FUNCTION, LAYER, RUNTIME, STDLIB = "function", "layer", "runtime", "stdlib"
+
+
+class Import:
+    """One import. Times are Unix ns; `ended_ns` is 0 while it goes on, `found_ns` 0 where the module was not found."""
+
+    __slots__ = (
+        "began_ns",
+        "children",
+        "compile_ns",
+        "ended_ns",
+        "error",
+        "found_ns",
+        "importer",
+        "line",
+        "module",
+        "origin",
+        "thread",
+    )
+
+    def __init__(self, module: str, thread: str, began_ns: int, importer: str, line: int) -> None:
+        self.module = module
+        self.thread = thread
+        self.began_ns = began_ns
+        self.importer = importer
+        self.line = line
+        self.ended_ns = 0
+        self.found_ns = 0
+        self.compile_ns = 0
+        self.origin = ""
+        self.error = ""
+        self.children: list[Import] = []
+
+
+class Sample:
+    """A line of a module's body that ran at `at_ns`, Unix time."""
+
+    __slots__ = ("at_ns", "line", "module")
+
+    def __init__(self, at_ns: int, module: str, line: int) -> None:
+        self.at_ns = at_ns
+        self.module = module
+        self.line = line
+
+
+class ImportLog:
+    """The imports of one process so far. They are read when somebody asks, since what they tell of is going on now.
+
+    `lost` counts lines that could not be read or were too many.
+    """
+
+    def __init__(self, task_root: str, stdlib: str) -> None:
+        self.lost = 0
+        self.samples: list[Sample] = []
+        self._unread: list[tuple[str, int]] = []
+        self._imports: dict[tuple[str, str, str], Import] = {}  # by thread, begin and module
+        self._origins: dict[str, str] = {}
+        self._task_root = task_root
+        self._stdlib = stdlib
+
+    def add(self, lines: str, offset_ns: int) -> None:
+        """Lines as coldspan_wrapper.imports writes them; `offset_ns` makes Unix times of its monotonic ones."""
+        self._unread.append((lines, offset_ns))
+
+    def read(self) -> None:
+        """Takes in what was added."""
+        for lines, offset_ns in self._unread:
+            for line in lines.split("\n"):
+                try:
+                    self._read(line.split("\t"), offset_ns)
+                except (ValueError, IndexError):
+                    self.lost += 1
+        self._unread = []
+
+    def between(self, begin_ns: int, end_ns: int) -> list[Import]:
+        """The outermost imports that began in that time, each with those it led to."""
+        self.read()
+        stacks: dict[str, list[Import]] = {}
+        outermost: list[Import] = []
+        for found in sorted(self._imports.values(), key=lambda found: found.began_ns):
+            if not begin_ns <= found.began_ns <= end_ns:
+                continue
+            found.children = []
+            stack = stacks.setdefault(found.thread, [])
+            while stack and stack[-1].ended_ns and stack[-1].ended_ns <= found.began_ns:
+                stack.pop()
+            (stack[-1].children if stack else outermost).append(found)
+            stack.append(found)
+        return outermost
+
+    def file_of(self, module: str) -> str:
+        """Where the module was found; empty where that is not known."""
+        return self._origins.get(module, "")
+
+    def source_of(self, found: Import) -> str:
+        """Whose module it is; empty where it was not found."""
+        origin = found.origin
+        if origin.startswith((self._task_root + "/", "/var/task/")):
+            return FUNCTION
+        if origin.startswith("/opt/"):
+            return LAYER
+        packages = "/site-packages/" in origin or "/dist-packages/" in origin
+        if origin in ("built-in", "frozen") or (origin.startswith(self._stdlib + "/") and not packages):
+            return STDLIB
+        return RUNTIME if origin else ""
+
+    def _read(self, fields: list[str], offset_ns: int) -> None:
+        at_ns = offset_ns + int(fields[1])
+        if fields[0] == "~":
+            self.samples.append(Sample(at_ns, fields[3], int(fields[4])))
+            return
+        if fields[0] not in ("<", ">") or len(self._imports) >= MAX_IMPORTS:
+            raise ValueError
+        key = (fields[2], fields[1], fields[3])
+        found = self._imports.get(key) or Import(fields[3], fields[2], at_ns, fields[4], int(fields[5]))
+        if fields[0] == "<":
+            ended_ns, found_ns, compile_ns = int(fields[6]), int(fields[7]), int(fields[8])
+            found.origin, found.error = fields[9], fields[10]
+            found.ended_ns = offset_ns + ended_ns
+            found.found_ns = offset_ns + found_ns if found_ns else 0
+            found.compile_ns = compile_ns
+            found.line = int(fields[5]) or found.line
+            self._origins[found.module] = found.origin
+        self._imports[key] = found
