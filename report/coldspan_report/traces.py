@@ -17,6 +17,15 @@ Value = Any
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened during a span."""
+
+    name: str
+    time_unix_nano: int
+    attributes: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """Ids are hex; `parent_span_id` is empty where there is no parent."""
 
@@ -29,6 +38,7 @@ class Span:
     end_time_unix_nano: int
     status_code: int
     attributes: Mapping[str, Value]
+    events: tuple[Event, ...] = ()
 
     @property
     def duration_ns(self) -> int:
@@ -82,6 +92,7 @@ def spans_of(request: otlp.ExportTraceServiceRequest) -> list[Span]:
             span.end_time_unix_nano,
             span.status.code,
             _attributes(span.attributes),
+            tuple(Event(event.name, event.time_unix_nano, _attributes(event.attributes)) for event in span.events),
         )
         for span in otlp.spans(request)
     ]

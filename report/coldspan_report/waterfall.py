@@ -1,6 +1,7 @@
 """A trace as text: a head line, the numbers behind it, and a row for each span with a bar at its place in time.
 
     cold | 412 ms | on-demand | trace 5b8efff798038103d269b633813fc60c
+      cold: on demand, 412 ms, 54 % imports; sqlalchemy 180 ms via app.py:3
       overhead: extension 3.1 ms, wrapper 1.9 ms
     orders            ██████████████████████████████████████       412.31 ms
       init            ████████████████████████                     260.02 ms
@@ -12,10 +13,12 @@ Whatever is shown in colour is also said in words.
 from rich.cells import cell_len
 from rich.text import Text
 
+from coldspan_report import coldstart
 from coldspan_report.traces import ERROR, SERVER, Row, Span, Trace
 
 MS = 1_000_000
 INDENT = "  "
+DEEP = 3
 GAP = "  "
 BLOCK = "█"
 TICK = "▏"
@@ -31,6 +34,8 @@ OTHER_STYLE = "cyan"
 def waterfall(trace: Trace, width: int) -> Text:
     """Lines of at most `width` cells, if that is room enough for a name, a bar of LEAST_BAR cells and a figure."""
     lines = [_head(trace)]
+    if words := coldstart.explain(trace):
+        lines.append(Text(INDENT + _printable(words), style="yellow"))
     if numbers := _numbers(trace.root):
         lines.append(Text(INDENT + numbers, style="dim"))
     return Text("\n").join([*lines, *_rows(trace, width)]).append("\n")
@@ -71,18 +76,24 @@ def _figures(span: Span, prefix: str) -> dict[str, float]:
 
 
 def _rows(trace: Trace, width: int) -> list[Text]:
-    names = [INDENT * row.depth + _printable(row.span.name) for row in trace.rows]
-    figures = [f"{row.span.duration_ns / MS:.2f} ms" for row in trace.rows]
-    marks = [_mark(row.span)[:MOST_MARK] for row in trace.rows]
-    name_width = min(max(map(cell_len, names)), width // 3)
+    rows = coldstart.rows(trace)
+    names = [_indent(row) + _printable(row.span.name) for row in rows]
+    figures = [f"{row.span.duration_ns / MS:.2f} ms" for row in rows]
+    marks = [_mark(row.span)[:MOST_MARK] for row in rows]
+    name_width = min(max(map(cell_len, names)), width * 2 // 5)
     figure_width = max(map(len, figures))
     mark_width = max(map(cell_len, marks))
     taken = name_width + len(GAP) + len(GAP) + figure_width + (len(GAP) + mark_width if mark_width else 0)
     bar_width = max(width - taken, LEAST_BAR)
     return [
         _row(row, _fitted(name, name_width), _bar(row.span, trace, bar_width), figure.rjust(figure_width), mark)
-        for row, name, figure, mark in zip(trace.rows, names, figures, marks, strict=True)
+        for row, name, figure, mark in zip(rows, names, figures, marks, strict=True)
     ]
+
+
+def _indent(row: Row) -> str:
+    """Imports nest deeply: a cell each from there on."""
+    return INDENT * min(row.depth, DEEP) + " " * max(row.depth - DEEP, 0)
 
 
 def _row(row: Row, name: str, bar: str, figure: str, mark: str) -> Text:
@@ -98,7 +109,7 @@ def _row(row: Row, name: str, bar: str, figure: str, mark: str) -> Text:
 
 def _mark(span: Span) -> str:
     """How the span failed, and whether it was still open when its process ended."""
-    marks = []
+    marks = [place] if (place := coldstart.place(span)) else []
     if span.status_code == ERROR:
         marks.append(f"error {span.attributes.get('error.type', '')}".rstrip())
     if span.attributes.get("coldspan.truncated") is True:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from coldspan_report.traces import ERROR, SERVER, Span
+from coldspan_report.traces import ERROR, SERVER, Event, Span
 
 MS = 1_000_000
 T0 = 1_795_508_392_000 * MS
@@ -24,6 +24,7 @@ def span() -> MakeSpan:
         kind: int = INTERNAL,
         error: bool = False,
         trace: int = 1,
+        events: tuple[Event, ...] = (),
         **attributes: object,
     ) -> Span:
         """Its id is its name, and `parent` the parent's. Attributes have "__" for the dots in their names."""
@@ -37,6 +38,7 @@ def span() -> MakeSpan:
             T0 + round(end_ms * MS),
             ERROR if error else 0,
             {key.replace("__", "."): value for key, value in attributes.items()},
+            events,
         )
 
     return make

@@ -6,30 +6,35 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from coldspan_report.traces import Span, traces_of
+from coldspan_report.traces import Event, Span, traces_of
 from coldspan_report.waterfall import waterfall
 
 MakeSpan = Callable[..., Span]
 
 COLD = """
     cold | 412 ms | on-demand | trace 00000000000000000000000000000001
+      cold: on demand, 412 ms, 66 % imports; botocore 150 ms via app.py:3; app.py:9 some 30 ms, not an import
       overhead: extension 3.1 ms, wrapper 12 ms
-    orders              ██████████████████████████████████                 412.31 ms
-      init              ████████████████████████████                       340.00 ms
-        extension init  ██                                                  19.00 ms
-        load handler       ████████████████████████                        299.50 ms
-      next                                         ▏                         0.50 ms
-      handler                                      █████                    58.00 ms
-      response                                          █                   11.30 ms
-      after response                                     ███████████████   187.69 ms
+    orders                   ███████████████████████             412.31 ms
+      init                   ███████████████████                 340.00 ms
+        extension init       █                                    19.00 ms
+        load handler           █████████████████                 299.50 ms
+          import app           █████████████████                 299.50 ms
+           import boto3        █████████████                     230.00 ms  app.py:3
+            import botocore    ████████                          150.00 ms
+           other imports                    ██                    41.50 ms
+      next                                      ▏                  0.50 ms
+      handler                                   ███               58.00 ms
+      response                                     █              11.30 ms
+      after response                                ███████████  187.69 ms
 """
 
 FAILED = """
     warm | 3000 ms | trace 00000000000000000000000000000001
       idle 1200 ms | overhead: export 4.0 ms | dropped: 3 records
-    fn                          ██████████████  3000.00 ms  error timeout, truncated
-      a name that is much too…  ███████         1500.00 ms
-      handler                          ███████  1500.00 ms  error
+    fn                                ██████████  3000.00 ms  error timeout, truncated
+      a name that is much too long …  █████       1500.00 ms
+      handler                              █████  1500.00 ms  error
 """
 
 INIT_ALONE = """
@@ -49,11 +54,33 @@ def golden(text: str) -> str:
 
 def test_a_cold_trace_shows_its_head_its_costs_and_a_row_for_each_span(span: MakeSpan, server: MakeSpan) -> None:
     costs = {"coldspan__overhead__extension": 0.0031, "coldspan__overhead__wrapper": 0.0119}
+    told = {"code.file.path": "/var/task/app.py", "code.line.number": 9, "coldspan.module_body.duration": 0.03}
+    body = Event("module body", 0, told)
     shown = text_of(
         server("orders", 0, 412.31, faas__coldstart=True, coldspan__init__type="on-demand", **costs),
         span("init", 0, 340, parent="orders", coldspan__phase="init"),
         span("extension init", 1, 20, parent="init"),
         span("load handler", 40, 339.5, parent="init"),
+        span("import app", 40, 339.5, parent="load handler", events=(body,), coldspan__self_time=0.028),
+        span(
+            "import boto3",
+            40,
+            270,
+            parent="import app",
+            coldspan__self_time=0.08,
+            coldspan__import__module="boto3",
+            code__file__path="/var/task/app.py",
+            code__line__number=3,
+        ),
+        span(
+            "import botocore",
+            50,
+            200,
+            parent="import boto3",
+            coldspan__self_time=0.15,
+            coldspan__import__module="botocore",
+        ),
+        span("other imports", 270, 311.5, parent="import app"),
         span("next", 341, 341.5, parent="orders", coldspan__phase="next"),
         span("handler", 342, 400, parent="orders", coldspan__phase="handler"),
         span("response", 401, 412.3, parent="orders", coldspan__phase="response"),

@@ -165,7 +165,15 @@ class Recorder:
         self._write(records.ERROR, now, where, of_type, message, stack[-records.MAX_TEXT :], int(fatal))
 
     def _imported(self, lines: str) -> None:
-        self._write(records.IMPORTS, time.monotonic_ns(), lines)
+        """From the importing thread or the sampling one: of that one only CPU time is ours, it waits for the others."""
+        if self.fault is not None:
+            return
+        began_ns, now_ns = time.thread_time_ns(), time.monotonic_ns()
+        try:
+            self._channel.write(records.encode(records.IMPORTS, self._invocation, now_ns, lines))
+        except Exception as fault:
+            self._disable(fault)
+        self._spent_ns += time.thread_time_ns() - began_ns
 
     def _write(self, kind: int, at_ns: int, *values: "records.Value") -> None:
         """`at_ns` is when the caller was entered: from there on it is our own time that passes."""
