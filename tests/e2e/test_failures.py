@@ -1,59 +1,15 @@
 """Every failure leaves a whole, true trace: real functions that fail by themselves, and the faults of the lab."""
 
-from pathlib import Path
-
 import pytest
 
-from coldspan_testing.otlp_receiver import SpanReceived
-from coldspan_testing.runs import Run, StartRun
-
-Shape = tuple[str, str, str]  # span, its parent, error.type; `!` after it where the span was cut off
+from coldspan_testing.shapes import RunSource, Shape, exceptions, shapes
 
 
-def shapes(run: Run) -> list[list[Shape]]:
-    """Each trace in order of its begin, its spans too. Without our own parts of init, which do not fail."""
-    spans = sorted(run.receiver.spans, key=lambda span: (span.span.start_time_unix_nano, -span.span.end_time_unix_nano))
-    names = {span.span.span_id: span.span.name for span in spans}
-    assert len(names) == len(spans)
-    traces: dict[bytes, list[Shape]] = {}
-    for span in spans:
-        shape = (span.span.name, names.get(span.span.parent_span_id, ""), mark(span))
-        if span.span.name not in ("extension init", "runtime boot") and not span.span.name.startswith("import "):
-            traces.setdefault(span.span.trace_id, []).append(shape)
-    return list(traces.values())
-
-
-def mark(span: SpanReceived) -> str:
-    assert (span.span.status.code == 2) == ("error.type" in span.attributes)
-    return str(span.attributes.get("error.type", "")) + ("!" if span.attributes.get("coldspan.truncated") else "")
-
-
-def exceptions(run: Run) -> list[tuple[str, str]]:
-    """Span and exception type of each exception event, in order of time."""
-    found = []
-    for span in run.receiver.spans:
-        for event in span.span.events:
-            (of_type,) = [a.value.string_value for a in event.attributes if a.key == "exception.type"]
-            found.append((event.time_unix_nano, span.span.name, of_type))
-    return [(name, of_type) for _, name, of_type in sorted(found)]
-
-
-@pytest.fixture
-def run_source(tmp_path: Path, start_run: StartRun) -> StartRun:
-    """run_source(source, **as start_run): a function of that source in app.py."""
-
-    def start(source: str, timeout_s: float = 10.0, **more: str) -> Run:
-        (tmp_path / "app.py").write_text(source)
-        return start_run(tmp_path, timeout_s=timeout_s, **more)
-
-    return start
-
-
-def failed_start(error_type: str, load: str, *, load_parent: str = "init") -> list[list[Shape]]:
+def failed_start(error_type: str, load: str) -> list[list[Shape]]:
     """The first init, in a trace of its own, and the request whose init failed again."""
     return [
-        [("init", "", error_type), ("load handler", load_parent, load)],
-        [("function", "", error_type), ("init", "function", error_type), ("load handler", load_parent, load)],
+        [("init", "", error_type), ("load handler", "init", load)],
+        [("function", "", error_type), ("init", "function", error_type), ("load handler", "init", load)],
     ]
 
 
@@ -76,7 +32,7 @@ def failed_start(error_type: str, load: str, *, load_parent: str = "init") -> li
     ],
 )
 def test_a_start_that_fails_is_traced_twice_as_lambda_tries_it(
-    run_source: StartRun, source: str, error_type: str, load: str, raised: str
+    run_source: RunSource, source: str, error_type: str, load: str, raised: str
 ) -> None:
     run = run_source(source)
     answer = run.lab.invoke({})
@@ -120,7 +76,7 @@ def handler(event, context):
     ],
 )
 def test_a_handler_whose_process_dies_ends_there_and_the_next_start_is_cold(
-    run_source: StartRun, does: str, error_type: str, raised: list[str]
+    run_source: RunSource, does: str, error_type: str, raised: list[str]
 ) -> None:
     run = run_source(PRELUDE, timeout_s=1.0)
     for event in (None, does, None):
@@ -136,28 +92,149 @@ def test_a_handler_whose_process_dies_ends_there_and_the_next_start_is_cold(
     assert again.attributes["coldspan.invocation.sequence"] == 1
 
 
-def test_a_response_that_is_too_large_is_an_error_of_the_response(run_source: StartRun) -> None:
+def test_a_response_that_is_too_large_is_an_error_of_the_response(run_source: RunSource) -> None:
     run = run_source("def handler(event, context):\n    return 'x' * 6_300_000")
     assert b"Function.ResponseSizeTooLarge" in run.lab.invoke(1).payload
     run.close()
     too_large = "Function.ResponseSizeTooLarge"
-    ((server, *_),) = shapes(run)
-    assert server == ("function", "", too_large)
-    (span,) = run.servers
-    assert [mark(child) for child in run.children(span) if child.span.name in ("handler", "response")] == [
-        "",
-        too_large,
+    (trace,) = shapes(run)
+    assert [shape for shape in trace if shape[0] in ("function", "handler", "response")] == [
+        ("function", "", too_large),
+        ("handler", "function", ""),
+        ("response", "function", too_large),
     ]
-    assert int(str(span.attributes["coldspan.response.size"])) == 6_300_002
+    (server,) = run.servers
+    assert server.attributes["coldspan.response.size"] == 6_300_002
 
 
-def test_a_timed_out_invocation_ends_at_its_deadline(run_source: StartRun) -> None:
+def test_a_timed_out_invocation_ends_at_its_deadline(run_source: RunSource) -> None:
     run = run_source("def handler(event, context):\n    while True: pass", timeout_s=1.0)
     run.lab.invoke(1)
     run.close()
     (server,) = run.servers
     handler = run.child(server, "handler").span
     assert handler.end_time_unix_nano == server.span.end_time_unix_nano
-    (start,) = [event for event in run.lab.events if event["type"] == "platform.start"]
-    assert start["record"]["requestId"] == server.attributes["faas.invocation_id"]
-    assert abs(run.child(server, "next").span.end_time_unix_nano + 1e9 - handler.end_time_unix_nano) < 0.1e9
+    lasted_ns = handler.end_time_unix_nano - run.child(server, "next").span.end_time_unix_nano
+    assert abs(lasted_ns - 1e9) < 0.1e9
+
+
+ECHO = """
+import time
+def handler(event, context):
+    time.sleep(event)
+    return event
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "error_type"),
+    [
+        ("runtime-killed", "Runtime.ExitError!"),
+        ("out-of-memory", "Runtime.OutOfMemory!"),
+        ("runtime-hangs", "timeout!"),
+    ],
+)
+def test_a_runtime_that_is_killed_in_its_first_invocation(run_source: RunSource, fault: str, error_type: str) -> None:
+    run = run_source(ECHO, timeout_s=1.5, faults=(fault,))
+    for _ in range(2):
+        run.lab.invoke(0.1)
+        run.lab.wait_frozen()
+    run.close()
+    assert shapes(run) == [
+        [
+            ("function", "", error_type),
+            ("init", "function", ""),
+            ("load handler", "init", ""),
+            ("next", "function", ""),
+            ("handler", "function", error_type),
+        ],
+        COLD,
+    ]
+
+
+def test_a_runtime_that_is_killed_while_it_loads(run_source: RunSource) -> None:
+    run = run_source("import time; time.sleep(0.2)\n" + ECHO, faults=("runtime-killed-in-init",))
+    assert run.lab.invoke(0).payload == b"0"
+    run.lab.wait_frozen()
+    run.close()
+    killed = "Runtime.ExitError!"
+    assert shapes(run) == [[("init", "", killed), ("load handler", "init", killed)], COLD]
+
+
+def test_an_init_that_runs_out_of_time_is_told_by_the_process_after_it(run_source: RunSource) -> None:
+    """Lambda kills everything at once then: the runtime, and the extension that waits for it."""
+    run = run_source("import time; time.sleep(0.2)\n" + ECHO, faults=("init-timeout",))
+    assert run.lab.invoke(0).payload == b"0"
+    run.lab.wait_frozen()
+    run.close()
+    assert shapes(run) == [[("init", "", "timeout!"), ("load handler", "init", "timeout!")], COLD]
+    init = next(span for span in run.receiver.spans if span.span.name == "init")
+    assert abs(init.span.end_time_unix_nano - init.span.start_time_unix_nano - 1.5e9) < 0.1e9
+    assert init.attributes["coldspan.init.phase"] == "init"
+    assert run.servers[0].attributes["coldspan.init.phase"] == "invoke"
+
+
+def test_an_init_that_takes_long_and_ends_leaves_nothing(run_source: RunSource) -> None:
+    run = run_source(
+        "import os, time; time.sleep(1.2)\n"
+        "def handler(event, context): return os.path.exists(os.environ['COLDSPAN_CHANNEL'] + '.init')"
+    )
+    assert run.lab.invoke(0).payload == b"false"
+    run.close()
+    assert shapes(run) == [COLD]
+
+
+def test_a_response_that_lambda_refuses_is_the_end_of_its_process(run_source: RunSource) -> None:
+    run = run_source(ECHO, faults=("response-refused",))
+    for _ in range(2):
+        run.lab.invoke(0)
+        run.lab.wait_frozen()
+    run.close()
+    refused, again = shapes(run)
+    assert [shape for shape in refused if shape[2]] == [
+        ("function", "", "RuntimeError"),
+        ("response", "function", "RuntimeError"),
+    ]
+    assert again == COLD
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["telemetry-late", "telemetry-lost", "telemetry-duplicated", "telemetry-reordered", "telemetry-unsupported"],
+)
+def test_whatever_becomes_of_telemetry_each_invocation_is_one_trace_and_no_error(
+    run_source: RunSource, fault: str
+) -> None:
+    run = run_source(ECHO, faults=(fault,))
+    answers = []
+    for _ in range(3):
+        answers.append(run.lab.invoke(0.02))
+        run.lab.wait_frozen()
+    run.close()
+    assert shapes(run) == [COLD, COLD[:1] + COLD[3:], COLD[:1] + COLD[3:]]
+    assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
+
+
+@pytest.mark.parametrize("fault", ["telemetry-late", "telemetry-lost", "telemetry-duplicated", "telemetry-reordered"])
+@pytest.mark.parametrize("event", ["os._exit(3)", "sys.exit(3)"])
+def test_whatever_becomes_of_telemetry_a_crash_is_one_truthful_trace(
+    run_source: RunSource, fault: str, event: str
+) -> None:
+    run = run_source(PRELUDE, faults=(fault,))
+    for does in (None, event, None):
+        run.lab.invoke(does)
+        run.lab.wait_frozen()
+    run.close()
+    handler = "Runtime.ExitError" + ("!" if event.startswith("os.") else "")
+    died = [("function", "", "Runtime.ExitError!"), ("next", "function", ""), ("handler", "function", handler)]
+    assert shapes(run) == [COLD, died, COLD]
+
+
+@pytest.mark.parametrize("fault", ["telemetry-lost", "telemetry-late"])
+def test_a_failed_start_without_telemetry_is_two_inits_of_no_known_request(run_source: RunSource, fault: str) -> None:
+    """No extension gets an INVOKE for an init that failed inside an invocation."""
+    run = run_source("import no_such_module", faults=(fault,))
+    run.lab.invoke(0)
+    run.close()
+    failed = "Runtime.ImportModuleError"
+    assert shapes(run) == [[("init", "", failed), ("load handler", "init", failed)]] * 2

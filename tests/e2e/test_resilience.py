@@ -145,7 +145,7 @@ def test_a_python_older_than_ours_runs_its_command_untouched(tmp_path: Path) -> 
         pytest.skip("no Python 3.8 or 3.9 on this machine")
     script = tmp_path / "script.py"
     script.write_text("import sys\nprint(sys.argv, sys.version_info[:2])\n")
-    command = [trees.layer_tree("3.11") / "coldspan-exec", old, script, "word"]
+    command = [str(trees.layer_tree("3.11") / "coldspan-exec"), str(old), str(script), "word"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.startswith(f"['{script}', 'word'] (3, ")
 

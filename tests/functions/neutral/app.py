@@ -1,6 +1,6 @@
 """Does what the event asks for, and tells what a function can see of its process."""
 
-import asyncio.events  # noqa: F401 - a package with submodules and C extensions, as real functions import
+import asyncio.events
 import atexit
 import gc
 import logging

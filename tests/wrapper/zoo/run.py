@@ -87,7 +87,7 @@ def own_import():
     names = []
     builtins.__import__ = lambda name, *rest: (names.append(name), original(name, *rest))[1]
     try:
-        import colorsys  # noqa: F401
+        import colorsys
     finally:
         builtins.__import__ = original
     return names

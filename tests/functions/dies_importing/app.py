@@ -1,0 +1,5 @@
+import fatal
+
+
+def handler(event, context):
+    return fatal
