@@ -9,7 +9,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from coldspan_lab.model import MEMORY_MB, TIMEOUT_S
+from coldspan_lab.errors import FaultUnknown
+from coldspan_lab.faults import fault_named
+from coldspan_lab.model import MEMORY_MB, TIMEOUT_S, InitType
 
 MAX_NAME = 64
 
@@ -64,6 +66,21 @@ def timeout_s(text: str) -> float:
     if not low <= seconds <= high:
         raise ArgumentTypeError(f"{text}: expected seconds from {low} to {high:.0f}")
     return seconds
+
+
+def init_type(text: str) -> InitType:
+    try:
+        return InitType(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text}: expected one of {', '.join(each.value for each in InitType)}") from None
+
+
+def fault(text: str) -> str:
+    try:
+        fault_named(text)
+    except FaultUnknown as unknown:
+        raise ArgumentTypeError(str(unknown)) from None
+    return text
 
 
 def otlp_endpoint(text: str) -> str:

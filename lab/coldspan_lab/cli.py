@@ -21,6 +21,8 @@ from coldspan_lab.errors import (
     PortUnavailable,
     RuntimeClientMissing,
 )
+from coldspan_lab.faults import FAULTS
+from coldspan_lab.model import InitType
 from coldspan_lab.signals import Interrupted
 from coldspan_layer import builder, target
 from coldspan_layer.errors import BuildError
@@ -101,6 +103,21 @@ def _add_run(parser: ArgumentParser) -> None:
         help="hold the function to this memory and the CPU share that goes with it, where cgroups permit",
     )
     add("--timeout", metavar="S", type=arguments.timeout_s, default=30.0, help="in seconds (default: %(default)g)")
+    add(
+        "--init-type",
+        metavar="TYPE",
+        type=arguments.init_type,
+        default=InitType.ON_DEMAND,
+        help=f"why the environment is initialised: {', '.join(each.value for each in InitType)} (default: on-demand)",
+    )
+    add(
+        "--fault",
+        metavar="NAME",
+        action="append",
+        type=arguments.fault,
+        default=[],
+        help=f"make something go wrong; several may (docs/faults.md). NAME is one of: {', '.join(FAULTS)}",
+    )
     add("--python", type=Path, default=Path(sys.executable), help="the function's Python, with awslambdaric installed")
     add("--layer", metavar="PATH", type=arguments.layer_folder, help="a layer's folder (default: this coldspan's own)")
     add("--json", action="store_true", help="print the spans as lines of OTLP/JSON, one for each export")
@@ -131,10 +148,15 @@ def _run(options: Namespace) -> None:
         arguments.function_name(options.path),
         options.python,
         timeout_s=options.timeout,
+        init_type=options.init_type,
         **({"memory_mb": options.memory, "limit_resources": True} if options.memory else {}),
     )
     payloads = tuple(itertools.islice(itertools.cycle(events), options.n or len(events)))
-    collected = run.run(run.Plan(function, payloads, options.layer, options.otlp), Progress(sys.stderr))
+    plan = run.Plan(function, payloads, options.layer, options.otlp, tuple(options.fault))
+    try:
+        collected = run.run(plan, Progress(sys.stderr))
+    except (InterpreterInvalid, RuntimeClientMissing) as error:
+        options.parser.error(f"argument --python: {error}")
     if options.json:
         sys.stdout.writelines(f"{otlp.to_json(export)}\n" for export in collected.exports)
     else:

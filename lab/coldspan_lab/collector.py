@@ -4,6 +4,7 @@ It answers as OTLP/HTTP asks (OTLP specification, "OTLP/HTTP Response"): in the 
 google.rpc.Status where it refuses.
 """
 
+import asyncio
 import gzip
 import json
 import zlib
@@ -11,6 +12,7 @@ from collections.abc import Callable
 
 from google.rpc.status_pb2 import Status
 
+from coldspan_lab.faults import Hindrance
 from coldspan_lab.forwarder import Forwarder
 from coldspan_lab.http import BodyTooLarge, BodyTruncated, Request, Response, Server
 from coldspan_report import otlp
@@ -26,6 +28,7 @@ ACCEPTED = {PROTOBUF: b"", JSON: b"{}"}
 """An ExportTraceServiceResponse without a partial success."""
 MAX_BODY = 67_108_864
 """Bytes: the size that OTLP's own servers take by default."""
+UNHINDERED = Hindrance()
 
 
 class Refused(Exception):
@@ -37,9 +40,11 @@ class Refused(Exception):
 class Collector:
     """`async with` starts it. `exports` has what was accepted, in order of arrival."""
 
-    def __init__(self, forwarder: Forwarder | None = None) -> None:
+    def __init__(self, forwarder: Forwarder | None = None, hindrance: Hindrance = UNHINDERED) -> None:
         self.exports: list[otlp.ExportTraceServiceRequest] = []
         self._forwarder = forwarder
+        self._hindrance = hindrance
+        self._refusals_left = hindrance.refusals
         self._server = Server(self._handle)
 
     @property
@@ -54,6 +59,8 @@ class Collector:
     async def __aenter__(self) -> "Collector":
         """Raises PortUnavailable."""
         await self._server.start()
+        if self._hindrance.down:
+            await self._server.close()  # a port that was free a moment ago refuses connections
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -61,7 +68,11 @@ class Collector:
 
     async def _handle(self, request: Request) -> Response:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        await asyncio.sleep(self._hindrance.delay_s)
         try:
+            if self._refusals_left:
+                self._refusals_left -= 1
+                raise Refused(503, "unavailable for a while")
             self.exports.append(await self._receive(request, content_type))
         except Refused as refused:
             return _refusal(refused, content_type)

@@ -39,6 +39,9 @@ class Runtime:
         self.invocation: Invocation | None = None
         self.init_error: tuple[str, bytes] | None = None
         """Type and body of a posted /init/error."""
+        self.restore_error: tuple[str, bytes] | None = None
+        """Type and body of a posted /restore/error."""
+        self.restored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.released: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def act(self, act: RuntimeAct) -> None:
@@ -47,6 +50,11 @@ class Runtime:
         if self.state is RuntimeState.READY:
             self.released = asyncio.get_running_loop().create_future()
 
+    def restore(self) -> None:
+        """Lets the runtime go on, which is in restore/next."""
+        self.act(RuntimeAct.RESTORE)
+        self.restored.set_result(None)
+
     def release(self, invocation: Invocation) -> None:
         """Hands the invocation to the runtime, which is in next."""
         self.act(RuntimeAct.RELEASE)
@@ -54,6 +62,7 @@ class Runtime:
         self.released.set_result(None)
 
     def close(self) -> None:
+        self.restored.cancel()
         self.released.cancel()
 
 
@@ -106,6 +115,8 @@ class Domain:
         self.fault: Fault | None = None
         self.fatal_error: str | None = None
         """The type of the first fatal error that an extension reported; its exit then carries it."""
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Cancelled when the domain is over: for calls that are never answered."""
         self._waiter: asyncio.Future[None] | None = None
 
     def changed(self) -> None:
@@ -152,6 +163,7 @@ class Domain:
 
     def close(self) -> None:
         """Lets go of the calls to next that were never answered: their callers are dead."""
+        self.closed.cancel()
         self.runtime.close()
         for extension in self.extensions.values():
             extension.close()

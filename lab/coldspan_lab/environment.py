@@ -14,32 +14,35 @@ import time
 import uuid
 from pathlib import Path
 
-from coldspan_lab import clock, platform_events, shutdown
+from coldspan_lab import clock, platform_events, restore, shutdown
 from coldspan_lab.api import JSON, Refused, error
 from coldspan_lab.cgroups import Confinement, confine
 from coldspan_lab.domain import INVOKE, DeadlinePassed, Domain, Extension, Fault
 from coldspan_lab.extensions_api import ExtensionsApi
+from coldspan_lab.faults import Faults
 from coldspan_lab.guard import Guard
 from coldspan_lab.http import LOOPBACK, Request, Response, Server
 from coldspan_lab.interpreter import Interpreter
 from coldspan_lab.invocation import UNHANDLED, Invocation, invoke_event
 from coldspan_lab.launch import Launcher
-from coldspan_lab.model import Function, LogLine, Mark, Moment, Observers, TelemetryEvent
+from coldspan_lab.model import Function, InitType, LogLine, Mark, Moment, Observers, TelemetryEvent
+from coldspan_lab.platform_events import StartDuration
 from coldspan_lab.runtime_api import RUNTIME, RuntimeApi
 from coldspan_lab.sandbox import Sandbox
 from coldspan_lab.states import ExtensionState, RuntimeState
 from coldspan_lab.telemetry import Telemetry
 
-INIT_LIMIT_S = 10.0
-"""For the first init of an on-demand environment."""
 MB_PER_CPU = 1769
+INITIALIZED = (RuntimeState.READY, RuntimeState.RESTORE_READY)
 INVOCATION = f"{RUNTIME}/invocation/"
 
 
 class Environment:
     """`start` comes first, `close` last."""
 
-    def __init__(self, function: Function, interpreter: Interpreter, layer: Path | None, observers: Observers) -> None:
+    def __init__(
+        self, function: Function, interpreter: Interpreter, layer: Path | None, observers: Observers, faults: Faults
+    ) -> None:
         self.id = secrets.token_hex(16)
         self.invocation: Invocation | None = None
         """The one in progress, until all are ready for the next."""
@@ -48,11 +51,14 @@ class Environment:
         self._observers = observers
         self._folder = Path(tempfile.mkdtemp(prefix="coldspan-"))
         self._server = Server(self._handle)
-        self._telemetry = Telemetry(self._on_event, json_logs=function.log_format == "JSON")
+        self._faults = faults
+        self._telemetry = Telemetry(self._on_event, faults.route, json_logs=function.log_format == "JSON")
         self._interpreter = interpreter
         self._layer = layer
         self._domain: Domain | None = None
-        self._unbilled_init_ms: float | None = None
+        self._unreported_start: StartDuration | None = None
+        self._is_snapshot = False
+        """The next invocation restores it."""
         self._peak_memory_mib = 0
 
     async def start(self, guard: Guard) -> None:
@@ -77,8 +83,13 @@ class Environment:
         """The first init. Where it fails, the first invocation initialises anew."""
         started_ns = clock.now_ns()
         try:
-            await self._initialize("init", started_ns + int(INIT_LIMIT_S * 1e9))
-            self._unbilled_init_ms = clock.duration_ms(started_ns, clock.now_ns())
+            limit_s = self._faults.limit_s(Moment.RUNTIME_SPAWNED, self._function.init_limit)
+            await self._initialize("init", started_ns + int(limit_s * 1e9))
+            self._is_snapshot = self._function.init_type is InitType.SNAP_START
+            if not self._is_snapshot:
+                on_demand = self._function.init_type is not InitType.PROVISIONED_CONCURRENCY
+                took_ms = clock.duration_ms(started_ns, clock.now_ns())
+                self._unreported_start = StartDuration("initDurationMs", took_ms, billed=on_demand)
         except Fault:
             await self._end_domain("failure")
         except DeadlinePassed:
@@ -86,19 +97,11 @@ class Environment:
 
     async def invoke(self, invocation: Invocation) -> None:
         """Returns when the environment is free again; the invocation has its answer earlier."""
-        self.thaw()
         self.invocation = invocation
-        invocation.begin(self._function.timeout_s)
         try:
-            try:
-                if self._domain is None:
-                    await self._initialize("invoke", invocation.deadline_ns, invocation)
-            finally:
-                self._telemetry.emit("platform.start", platform_events.start(invocation))
-            await self._run(invocation)
-            self._report(invocation, "success", None, clock.now_ns())
-        except (Fault, DeadlinePassed) as failure:
-            await self._reset(invocation, failure)
+            if await self._restored(invocation):
+                self.thaw()
+                await self._serve(invocation)
         finally:
             invocation.finish()
             self.invocation = None
@@ -131,18 +134,57 @@ class Environment:
         self._confinement.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    async def _restored(self, invocation: Invocation) -> bool:
+        """Restores a snapshot, if this is one; False where that fails, and the invocation has been refused."""
+        domain = self._domain
+        if not self._is_snapshot or domain is None:
+            return True
+        self._is_snapshot = False
+        record = platform_events.restore_start(self._function, self._runtime_version, self._sandbox.log_stream)
+        self._telemetry.emit("platform.restoreStart", record)
+        limit_s = self._faults.limit_s(Moment.RESTORE_BEGUN, self._function.restore_limit_s)
+        self.thaw()
+        self._mark(Moment.RESTORE_BEGUN)
+        try:
+            took_ms = await restore.restore(domain, limit_s, self._telemetry.emit)
+        except (Fault, DeadlinePassed) as failure:
+            domain.read_output()
+            restore.refuse(invocation, failure)
+            await self._end_domain("timeout" if isinstance(failure, DeadlinePassed) else "failure")
+            return False
+        self._mark(Moment.RESTORED)
+        self._unreported_start = StartDuration("restoreDurationMs", took_ms, billed=False)
+        return True
+
+    async def _serve(self, invocation: Invocation) -> None:
+        """From the begin of the function timeout until all are ready for the next invocation, or gone."""
+        invocation.begin(self._function.timeout_s)
+        try:
+            try:
+                if self._domain is None:
+                    await self._initialize("invoke", invocation.deadline_ns, invocation)
+            finally:
+                self._telemetry.emit("platform.start", platform_events.start(invocation))
+            await self._run(invocation)
+            self._report(invocation, "success", None, clock.now_ns())
+        except (Fault, DeadlinePassed) as failure:
+            await self._reset(invocation, failure)
+
     async def _initialize(self, phase: str, deadline_ns: int, invocation: Invocation | None = None) -> None:
         """Starts everything anew. Raises Fault, DeadlinePassed; processes may then be alive still."""
         started_ns = clock.now_ns()
         domain = self._open_domain(invocation)
-        version = f"python:{self._interpreter.version}"
-        self._telemetry.emit(
-            "platform.initStart", platform_events.init_start(self._function, phase, version, self._sandbox.log_stream)
-        )
+        init_type = self._function.init_type
+        begun = platform_events.init_start(self._function, phase, self._runtime_version, self._sandbox.log_stream)
+        self._telemetry.emit("platform.initStart", begun)
         status, error_type = "success", None
         self._limit_cpu(boosted=phase == "init")
         try:
             await self._bring_up(domain, deadline_ns)
+            if phase == "invoke" and domain.runtime.state is RuntimeState.RESTORE_READY:
+                # Nothing was snapped: after a reset, what is parked here goes straight on to the invocation.
+                domain.runtime.restore()
+                await domain.until(lambda: domain.runtime.state is RuntimeState.READY, deadline_ns)
         except Fault as fault:
             posted = domain.runtime.init_error
             status, error_type = "error", posted[0] if posted is not None else fault.error_type
@@ -153,20 +195,26 @@ class Environment:
         finally:
             self._limit_cpu(boosted=False)
             if error_type != "Extension.LaunchError":
-                done = platform_events.init_runtime_done(phase, status, error_type)
+                done = platform_events.init_runtime_done(init_type, phase, status, error_type)
                 self._telemetry.emit("platform.initRuntimeDone", done)
             for each in domain.extensions.values():
                 record = platform_events.extension(each.name, each.state.value, each.events, each.error_type)
                 self._telemetry.emit("platform.extension", record)
             took_ms = clock.duration_ms(started_ns, clock.now_ns())
-            report = platform_events.init_report(phase, status, error_type, took_ms)
+            report = platform_events.init_report(init_type, phase, status, error_type, took_ms)
             self._telemetry.emit("platform.initReport", report)
         self._mark(Moment.INIT_DONE)
 
     def _open_domain(self, invocation: Invocation | None) -> Domain:
         domain = self._domain = Domain()
         domain.runtime.invocation = invocation
-        self._runtime_api = RuntimeApi(domain, self._mark, self._sandbox.metadata_token)
+        self._runtime_api = RuntimeApi(
+            domain,
+            self._mark,
+            self._sandbox.metadata_token,
+            refuses=self._faults.refuse,
+            restores=self._function.init_type is InitType.SNAP_START,
+        )
         extensions_api = ExtensionsApi(domain, self._function, self._telemetry, self._mark)
         self._routes = {**self._runtime_api.routes, **extensions_api.routes}
         self._telemetry.keep_history()
@@ -180,7 +228,7 @@ class Environment:
             lambda: all(each.state is not ExtensionState.STARTED for each in domain.external()), deadline_ns
         )
         self._launcher.start_runtime(domain)
-        await domain.until(lambda: domain.runtime.state is RuntimeState.READY, deadline_ns)
+        await domain.until(lambda: domain.runtime.state in INITIALIZED, deadline_ns)
         domain.registration_open = False
         await domain.until(lambda: _ready(list(domain.extensions.values())), deadline_ns)
         domain.subscription_open = False
@@ -190,6 +238,7 @@ class Environment:
         """Hands the invocation out and waits until everyone is ready for the next. Raises Fault, DeadlinePassed."""
         domain = self._domain
         assert domain is not None
+        self._mark(Moment.INVOCATION_BEGUN, invocation.request_id)
         subscribed = [each for each in domain.extensions.values() if INVOKE in each.events]
         body = invoke_event(invocation)
         for extension in sorted(subscribed, key=lambda each: not each.external):
@@ -262,15 +311,19 @@ class Environment:
             end_ns=end_ns,
             memory_mb=self._function.memory_mb,
             max_memory_used_mb=self._peak_memory_mib,
-            init_duration_ms=self._unbilled_init_ms,
+            environment_start=self._unreported_start,
         )
-        self._unbilled_init_ms = None
+        self._unreported_start = None
         self._telemetry.emit("platform.report", record)
 
     def _sample_memory(self) -> None:
         assert self._domain is not None
         resident = sum(process.peak_memory_mib() for process in self._domain.processes())
         self._peak_memory_mib = max(self._peak_memory_mib, self._confinement.peak_memory_mib() or resident)
+
+    @property
+    def _runtime_version(self) -> str:
+        return f"python:{self._interpreter.version}"
 
     def _limit_cpu(self, *, boosted: bool) -> None:
         """A share as the memory gives it; a first init gets one CPU at least."""
@@ -282,6 +335,8 @@ class Environment:
         """Every request to the environment's APIs."""
         if self._domain is None:
             return error(500, "InternalServerError", "Internal Server Error")
+        if request.path.startswith(f"{RUNTIME}/"):
+            await self._faults.before_call(self._domain)
         try:
             call = self._routes.get((request.method, request.path))
             if call is not None:
@@ -315,6 +370,8 @@ class Environment:
 
     def _mark(self, what: Moment, request_id: str | None = None) -> None:
         self._observers.mark(Mark(time.time_ns(), self.id, what, request_id))
+        if self._domain is not None:
+            self._faults.saw(what, self._domain)
 
 
 def _ready(extensions: list[Extension]) -> bool:

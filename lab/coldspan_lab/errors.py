@@ -21,5 +21,9 @@ class RuntimeClientMissing(LabError):
     """awslambdaric is not installed where the function's Python looks for it."""
 
 
+class FaultUnknown(LabError):
+    """There is no fault of that name."""
+
+
 class PortUnavailable(LabError):
     """A loopback port cannot be listened on."""

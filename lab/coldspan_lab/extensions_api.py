@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from coldspan_lab import subscription
-from coldspan_lab.api import Refused, Routes, accepted, json_reply
+from coldspan_lab.api import Refused, Routes, accepted, error, json_reply
 from coldspan_lab.domain import INVOKE, MAX_EXTENSIONS, SHUTDOWN, Domain, Extension
 from coldspan_lab.http import BodyTooLarge, BodyTruncated, Request, Response
 from coldspan_lab.model import ACCOUNT_ID, VERSION, Function, Moment
@@ -91,6 +91,8 @@ class ExtensionsApi:
 
     async def _subscribe(self, request: Request) -> Response:
         extension = self._caller(request)
+        if not self._telemetry.supported:
+            return error(202, "Telemetry.NotSupported", "Telemetry API is not supported")
         if not self._domain.subscription_open:
             message = "Telemetry API subscription is closed already"
             raise Refused(403, "Telemetry.SubscriptionClosed", message)

@@ -1,10 +1,11 @@
 """One invocation on its way through an environment, and the headers, events and errors that Lambda renders for it."""
 
+import asyncio
 import json
 import secrets
 import uuid
 from asyncio import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coldspan_lab import clock
 from coldspan_lab.model import Answer
@@ -46,6 +47,8 @@ class Invocation:
     produced_bytes: int = 0
     runtime_ready_ns: int = 0
     extensions_ready_ns: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its environment is free again."""
     _answer: Answer | None = None
     _log: bytearray = field(default_factory=bytearray)
 
@@ -61,28 +64,32 @@ class Invocation:
 
     def respond(self, payload: bytes, function_error: str | None) -> None:
         """Decides the answer; the first decision stays."""
-        if self._answer is None:
-            self._answer = Answer(200, payload, function_error, self.request_id, self.trace_header)
-            if not self.call.wants_log_tail:
-                self._deliver(self._answer)
+        self._decide(Answer(200, payload, function_error, self.request_id, self.trace_header))
 
     def fail(self, error_type: str, message: str) -> None:
         """Answers with an error of the platform's own."""
         self.respond(error_body(error_type, f"RequestId: {self.request_id} Error: {message}"), UNHANDLED)
 
+    def refuse(self, status: int, exception: str, message: str) -> None:
+        """Answers with an exception of the Invoke API: the function was not invoked."""
+        body = json.dumps({"Type": "User", "Message": message}).encode()
+        self._decide(Answer(status, body, None, self.request_id, None, exception=exception))
+
     def finish(self) -> None:
         """The environment is through with it: an answer that waited for the log is delivered."""
-        decided = self._answer
-        if decided is not None and self.call.wants_log_tail:
-            self._deliver(
-                Answer(
-                    200, decided.payload, decided.function_error, self.request_id, self.trace_header, bytes(self._log)
-                )
-            )
+        if self._answer is not None and self.call.wants_log_tail:
+            self._deliver(replace(self._answer, log_tail=bytes(self._log)))
+        self.ended.set()
 
     @property
     def answered(self) -> bool:
         return self.answer.done()
+
+    def _decide(self, answer: Answer) -> None:
+        if self._answer is None:
+            self._answer = answer
+            if not self.call.wants_log_tail:
+                self._deliver(answer)
 
     def _deliver(self, answer: Answer) -> None:
         if not self.answer.done():  # its caller may have gone away

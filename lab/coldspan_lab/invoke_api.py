@@ -77,8 +77,8 @@ class InvokeApi:
 
 def _reply(answer: Answer, *, with_log: bool) -> Response:
     headers = [JSON, (REQUEST_ID, answer.request_id)]
-    if answer.status == 429:
-        return Response(429, answer.payload, (*headers, ("x-amzn-errortype", "TooManyRequestsException")))
+    if answer.exception is not None:
+        return Response(answer.status, answer.payload, (*headers, ("x-amzn-errortype", answer.exception)))
     headers.append(("X-Amz-Executed-Version", VERSION))
     if answer.trace_header is not None:
         headers.append(("X-Amzn-Trace-Id", answer.trace_header.partition(";")[0]))

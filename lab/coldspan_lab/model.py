@@ -14,8 +14,33 @@ VERSION = "$LATEST"
 MEMORY_MB = range(128, 10241)
 TIMEOUT_S = (0.001, 900.0)
 
+ON_DEMAND_INIT_LIMIT_S = 10.0
+AHEAD_INIT_LIMIT_S = 130.0
+"""Where no request waits for init; or the function's timeout, if that is longer."""
+
 TelemetryEvent = dict[str, Any]
 """{"time": ..., "type": ..., "record": ...}: an event of the Telemetry API."""
+
+
+class InitType(str, Enum):
+    """What makes Lambda initialise an environment."""
+
+    ON_DEMAND = "on-demand"
+    """A request that finds no environment free, and waits."""
+    PROACTIVE = "proactive"
+    """Lambda's own guess that one will come; it calls this on-demand, too."""
+    PROVISIONED_CONCURRENCY = "provisioned-concurrency"
+    SNAP_START = "snap-start"
+    """A new version of the function: its initialised environment is the snapshot that requests restore."""
+
+    @property
+    def reported(self) -> str:
+        """AWS_LAMBDA_INITIALIZATION_TYPE, and initializationType in telemetry."""
+        return InitType.ON_DEMAND.value if self is InitType.PROACTIVE else self.value
+
+
+INIT_GAP_S = {InitType.PROACTIVE: 1.5, InitType.PROVISIONED_CONCURRENCY: 0.1, InitType.SNAP_START: 0.1}
+"""Minutes and more on Lambda. Nothing but its gap tells a proactive init from one on demand, hence the longer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +61,12 @@ class Function:
     environment: Mapping[str, str] = field(default_factory=dict)
     log_format: str = "Text"
     """Text or JSON."""
+    init_type: InitType = InitType.ON_DEMAND
+    init_gap_s: float | None = None
+    """How long an environment that was initialised ahead is frozen before it gets a request; None: INIT_GAP_S."""
+    init_limit_s: float | None = None
+    """For the first init; None: as Lambda has it for the init type."""
+    restore_limit_s: float = 10.0
 
     def check(self) -> None:
         """Raises FunctionInvalid for what cannot be run."""
@@ -48,6 +79,20 @@ class Function:
             raise FunctionInvalid(f"timeout {self.timeout_s} s: expected {low} to {high:.0f}")
         if self.log_format not in ("Text", "JSON"):
             raise FunctionInvalid(f"log format {self.log_format!r}: expected Text or JSON")
+
+    @property
+    def init_gap(self) -> float:
+        """Seconds from the end of an init ahead of requests to the first of them."""
+        return INIT_GAP_S.get(self.init_type, 0.0) if self.init_gap_s is None else self.init_gap_s
+
+    @property
+    def init_limit(self) -> float:
+        """Seconds that the first init may take."""
+        if self.init_limit_s is not None:
+            return self.init_limit_s
+        if self.init_type.reported == InitType.ON_DEMAND.value:
+            return ON_DEMAND_INIT_LIMIT_S
+        return max(AHEAD_INIT_LIMIT_S, self.timeout_s)
 
     @property
     def region(self) -> str:
@@ -70,6 +115,8 @@ class Answer:
     trace_header: str | None
     log_tail: bytes = b""
     """The last 4 KB of the invocation's log, where it was asked for."""
+    exception: str | None = None
+    """Where the function was not invoked: what the SDKs raise, such as TooManyRequestsException."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +137,10 @@ class Moment(str, Enum):
     RUNTIME_SPAWNED = "runtime spawned"
     RUNTIME_FIRST_NEXT = "runtime first next"
     INIT_DONE = "init done"
+    RESTORE_BEGUN = "restore begun"
+    RESTORED = "restored"
+    INVOCATION_BEGUN = "invocation begun"
+    """Nobody has been told yet."""
     NEXT_REPLIED = "next replied"
     """The event's last byte was written to the runtime."""
     RESPONSE_RECEIVED = "response received"

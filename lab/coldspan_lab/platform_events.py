@@ -2,13 +2,26 @@
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from coldspan_lab import clock
 from coldspan_lab.invocation import Invocation, tracing
-from coldspan_lab.model import VERSION, Function, TelemetryEvent
+from coldspan_lab.model import VERSION, Function, InitType, TelemetryEvent
 
-INITIALIZATION_TYPE = "on-demand"
+INIT_ALWAYS_LOGGED = (InitType.PROVISIONED_CONCURRENCY.value, InitType.SNAP_START.value)
+"""Of other inits only the failed ones get a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartDuration:
+    """What an environment's start took, for the report of its first invocation."""
+
+    metric: str
+    """initDurationMs or restoreDurationMs."""
+    duration_ms: float
+    billed: bool
+    """As a part of the invocation's duration; a restore and provisioned concurrency are billed otherwise."""
 
 
 def event(kind: str, record: "dict[str, Any] | str", at_unix_ns: int) -> TelemetryEvent:
@@ -22,25 +35,41 @@ def span(name: str, start_ns: int, end_ns: int) -> dict[str, Any]:
 
 def init_start(function: Function, phase: str, runtime_version: str, instance_id: str) -> dict[str, Any]:
     return {
-        "initializationType": INITIALIZATION_TYPE,
+        "initializationType": function.init_type.reported,
         "phase": phase,
+        **restore_start(function, runtime_version, instance_id),
+        "functionArn": function.arn,
+    }
+
+
+def init_runtime_done(init_type: InitType, phase: str, status: str, error_type: str | None) -> dict[str, Any]:
+    return _with_error_type({"initializationType": init_type.reported, "status": status, "phase": phase}, error_type)
+
+
+def init_report(
+    init_type: InitType, phase: str, status: str, error_type: str | None, duration_ms: float
+) -> dict[str, Any]:
+    record = {"initializationType": init_type.reported, "phase": phase, "status": status}
+    return _with_error_type({**record, "metrics": {"durationMs": duration_ms}}, error_type)
+
+
+def restore_start(function: Function, runtime_version: str, instance_id: str) -> dict[str, Any]:
+    return {
         "runtimeVersion": runtime_version,
         "runtimeVersionArn": "",
         "functionName": function.name,
-        "functionArn": function.arn,
         "functionVersion": VERSION,
         "instanceId": instance_id,
         "instanceMaxMemory": function.memory_mb,
     }
 
 
-def init_runtime_done(phase: str, status: str, error_type: str | None) -> dict[str, Any]:
-    return _with_error_type({"initializationType": INITIALIZATION_TYPE, "status": status, "phase": phase}, error_type)
+def restore_runtime_done(status: str, error_type: str | None) -> dict[str, Any]:
+    return _with_error_type({"status": status}, error_type)
 
 
-def init_report(phase: str, status: str, error_type: str | None, duration_ms: float) -> dict[str, Any]:
-    record = {"initializationType": INITIALIZATION_TYPE, "phase": phase, "status": status}
-    return _with_error_type({**record, "metrics": {"durationMs": duration_ms}}, error_type)
+def restore_report(status: str, error_type: str | None, duration_ms: float) -> dict[str, Any]:
+    return _with_error_type({"status": status, "metrics": {"durationMs": duration_ms}}, error_type)
 
 
 def extension(name: str, state: str, events: list[str], error_type: str | None) -> dict[str, Any]:
@@ -80,18 +109,19 @@ def report(
     end_ns: int,
     memory_mb: int,
     max_memory_used_mb: int,
-    init_duration_ms: float | None,
+    environment_start: StartDuration | None,
 ) -> dict[str, Any]:
-    """`init_duration_ms`: of the initialisation that this invocation is billed for too, its environment's first."""
     duration_ms = clock.duration_ms(invocation.began_ns, end_ns)
     metrics: dict[str, Any] = {
         "durationMs": duration_ms,
-        "billedDurationMs": math.ceil(duration_ms + (init_duration_ms or 0)),
+        "billedDurationMs": math.ceil(duration_ms),
         "memorySizeMB": memory_mb,
         "maxMemoryUsedMB": max_memory_used_mb,
     }
-    if init_duration_ms is not None:
-        metrics["initDurationMs"] = init_duration_ms
+    if environment_start is not None:
+        metrics[environment_start.metric] = environment_start.duration_ms
+        if environment_start.billed:
+            metrics["billedDurationMs"] = math.ceil(duration_ms + environment_start.duration_ms)
     record: dict[str, Any] = {"requestId": invocation.request_id, "metrics": metrics, "status": status}
     _with_error_type(record, error_type)
     if invocation.extensions_ready_ns:
@@ -123,10 +153,15 @@ def log_line(event: TelemetryEvent, log_format: str) -> str | None:
         case "platform.telemetrySubscription":
             types = ", ".join(each.capitalize() for each in record["types"])
             return f"TELEMETRY\tName: {record['name']}\tState: {record['state']}\tTypes: [{types}]"
-        case "platform.initReport" if record["status"] != "success":
+        case "platform.initReport" if (
+            record["status"] != "success" or record["initializationType"] in INIT_ALWAYS_LOGGED
+        ):
             duration = record["metrics"]["durationMs"]
-            line = f"INIT_REPORT Init Duration: {duration:.2f} ms\tPhase: {record['phase']}\tStatus: {record['status']}"
-            return line + _error_type_field(record)
+            return f"INIT_REPORT Init Duration: {duration:.2f} ms\tPhase: {record['phase']}{_status_fields(record)}"
+        case "platform.restoreStart":
+            return f"RESTORE_START Runtime Version: {record['runtimeVersion']}\tRuntime Version ARN: "
+        case "platform.restoreReport":
+            return f"RESTORE_REPORT Restore Duration: {record['metrics']['durationMs']:.2f} ms{_status_fields(record)}"
         case "platform.start":
             return f"START RequestId: {record['requestId']} Version: {record['version']}"
         case "platform.report":
@@ -152,9 +187,15 @@ def _report_line(record: dict[str, Any]) -> str:
     ]
     if "initDurationMs" in metrics:
         fields.append(f"Init Duration: {metrics['initDurationMs']:.2f} ms")
-    if record["status"] != "success":
-        fields.append(f"Status: {record['status']}{_error_type_field(record)}")
-    return "\t".join(fields) + "\t"
+    if "restoreDurationMs" in metrics:
+        duration = metrics["restoreDurationMs"]
+        fields += [f"Restore Duration: {duration:.2f} ms", f"Billed Restore Duration: {math.ceil(duration)} ms"]
+    return "\t".join(fields) + _status_fields(record) + "\t"
+
+
+def _status_fields(record: dict[str, Any]) -> str:
+    """Of what did not succeed."""
+    return f"\tStatus: {record['status']}{_error_type_field(record)}" if record["status"] != "success" else ""
 
 
 def _error_type_field(record: dict[str, Any]) -> str:

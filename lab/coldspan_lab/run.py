@@ -6,6 +6,7 @@ from pathlib import Path
 
 from coldspan_lab import signals, tree_cache
 from coldspan_lab.collector import Collector
+from coldspan_lab.faults import Faults
 from coldspan_lab.forwarder import Forwarder
 from coldspan_lab.interpreter import inspect
 from coldspan_lab.screen import Progress
@@ -22,6 +23,8 @@ class Plan:
     """The layer's tree; None for the one of this coldspan, from the cache."""
     otlp: str | None = None
     """Base URL of the collector that gets the exports, too."""
+    faults: tuple[str, ...] = ()
+    """Names of faults.FAULTS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Collected:
 
 
 def run(plan: Plan, progress: Progress) -> Collected:
-    """Raises LabError, BuildError, Interrupted."""
+    """Raises LabError (InterpreterInvalid and RuntimeClientMissing before anything else), BuildError, Interrupted."""
     interpreter = asyncio.run(inspect(plan.function.python))
     layer = plan.layer
     if layer is None:
@@ -49,7 +52,7 @@ def run(plan: Plan, progress: Progress) -> Collected:
 
 async def _run(plan: Plan, progress: Progress) -> Collected:
     forwarder = Forwarder(plan.otlp, progress.say) if plan.otlp is not None else None
-    async with Collector(forwarder) as collector:
+    async with Collector(forwarder, Faults.named(plan.faults).hindrance) as collector:
         await _invoke(plan, collector.endpoint, progress)
     if forwarder is not None:
         with progress.doing(f"Forwarding to {forwarder.url}"):
@@ -62,10 +65,9 @@ async def _invoke(plan: Plan, endpoint: str, progress: Progress) -> None:
     """One after the other. The layer's last export comes when the environment shuts down, before this returns."""
     environment = {**plan.function.environment, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
     function = replace(plan.function, environment=environment)
-    async with LocalLambda(function, layer=plan.layer, on_log=progress.log) as service:
+    async with LocalLambda(function, layer=plan.layer, faults=plan.faults, on_log=progress.log) as service:
         for number, payload in enumerate(plan.payloads, 1):
             name = f"Invocation {number} of {len(plan.payloads)}"
             with progress.doing(name):
                 answer = await service.invoke(payload)
             progress.answered(name, answer)
-        await service.wait_frozen()  # the answer comes before the invocation's end, and shutdown would cut that short

@@ -1,4 +1,4 @@
-"""The Runtime API, 2018-06-01: next, response, error and init/error of one domain's runtime."""
+"""The Runtime API, 2018-06-01: next, response, error, init/error and the restore calls of one domain's runtime."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from coldspan_lab import clock
 from coldspan_lab.api import JSON, Refused, Routes, accepted, error
 from coldspan_lab.domain import Domain
+from coldspan_lab.faults import Refusal
 from coldspan_lab.http import BodyTooLarge, BodyTruncated, Request, Response
 from coldspan_lab.invocation import UNHANDLED, Invocation, error_body, runtime_headers
 from coldspan_lab.model import Moment
@@ -29,19 +30,35 @@ def kept_error_type(header: str) -> str:
 
 
 class RuntimeApi:
-    """`mark` is told of the moments of an invocation."""
+    """`mark` is told of the moments of an invocation, `refuses` asked whether to refuse a response without cause."""
 
-    def __init__(self, domain: Domain, mark: Callable[[Moment, str | None], None], metadata_token: str) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        mark: Callable[[Moment, str | None], None],
+        metadata_token: str,
+        *,
+        refuses: Callable[[Refusal], bool],
+        restores: bool,
+    ) -> None:
+        """`restores`: the function has SnapStart, without which there are no restore calls."""
         self._domain = domain
         self._runtime = domain.runtime
         self._mark = mark
         self._authorization = f"Bearer {metadata_token}"
+        self._refuses = refuses
         self.routes: Routes = {
             ("GET", f"{RUNTIME}/invocation/next"): self._next,
             ("POST", f"{RUNTIME}/init/error"): self._init_error,
             ("GET", "/2018-06-01/ping"): self._ping,
             ("GET", METADATA): self._metadata,
         }
+        if restores:
+            self.routes = {
+                **self.routes,
+                ("GET", f"{RUNTIME}/restore/next"): self._restore_next,
+                ("POST", f"{RUNTIME}/restore/error"): self._restore_error,
+            }
 
     async def invocation_call(self, request: Request, request_id: str, call: str) -> Response:
         """POST invocation/{request_id}/{call}."""
@@ -51,7 +68,7 @@ class RuntimeApi:
         return await (self._response if call == "response" else self._error)(request, invocation)
 
     async def _next(self, request: Request) -> Response:
-        first = self._runtime.state is RuntimeState.STARTED
+        first = self._runtime.state in (RuntimeState.STARTED, RuntimeState.RESTORING)
         self._act(RuntimeAct.NEXT)
         if first:
             self._mark(Moment.RUNTIME_FIRST_NEXT, None)
@@ -69,13 +86,15 @@ class RuntimeApi:
         )
 
     async def _response(self, request: Request, invocation: Invocation) -> Response:
+        if self._refuses(Refusal.INTERNAL_ERROR):
+            return error(500, "InternalServerError", "Internal Server Error")
         self._act(RuntimeAct.RESPONSE)
         if request.headers.get(RESPONSE_MODE) not in (None, "", "streaming"):
             # The state stays as it is: the runtime is stuck until the function times out.
             invocation.respond(error_body("Runtime.InvalidResponseModeHeader", ""), UNHANDLED)
             return error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
         try:
-            payload = await request.body(MAX_PAYLOAD)
+            payload = await request.body(0 if self._refuses(Refusal.TOO_LARGE) else MAX_PAYLOAD)
         except BodyTooLarge:
             message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
             self._hand_on(invocation, error_body("Function.ResponseSizeTooLarge", message), UNHANDLED)
@@ -103,7 +122,23 @@ class RuntimeApi:
         self._domain.changed()
         return accepted(lambda: self._mark(Moment.RESPONSE_ACCEPTED, invocation.request_id))
 
+    async def _restore_next(self, request: Request) -> Response:
+        # As the emulator's core has it, the error message of a refused call names Ready as its aim.
+        self._act(RuntimeAct.RESTORE_NEXT, aim=RuntimeState.READY)
+        self._domain.changed()
+        await self._runtime.restored
+        return Response(200)
+
+    async def _restore_error(self, request: Request) -> Response:
+        self._act(RuntimeAct.RESTORE_ERROR)
+        error_type = kept_error_type(request.headers.get(ERROR_TYPE, ""))
+        self._runtime.restore_error = (error_type, await _error_body(request))
+        self._domain.changed()
+        return accepted()
+
     async def _init_error(self, request: Request) -> Response:
+        if self._runtime.state is RuntimeState.RESTORING:  # runtime clients older than restore/error post it here
+            return await self._restore_error(request)
         self._act(RuntimeAct.INIT_ERROR)
         error_type = kept_error_type(request.headers.get(ERROR_TYPE, ""))
         self._runtime.init_error = (error_type, await _error_body(request))
@@ -117,13 +152,14 @@ class RuntimeApi:
             return Response(401)
         return Response(200, json.dumps({"AvailabilityZoneID": "use1-az1"}).encode(), (JSON,))
 
-    def _act(self, act: RuntimeAct) -> None:
-        """Raises Refused."""
+    def _act(self, act: RuntimeAct, aim: RuntimeState | None = None) -> None:
+        """`aim`: the state that a refusal names, if not the act's. Raises Refused."""
         try:
             self._runtime.act(act)
         except NotAllowed as not_allowed:
             state = self._runtime.state.value
-            message = f"State transition from {state} to {act.value} failed for runtime. Error: {not_allowed}"
+            asked = (aim or act).value
+            message = f"State transition from {state} to {asked} failed for runtime. Error: {not_allowed}"
             raise Refused(403, "InvalidStateTransition", message) from None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldspan_lab.interpreter import Interpreter
-from coldspan_lab.model import VERSION, Function
+from coldspan_lab.model import VERSION, Function, InitType
 
 WRAPPER = "coldspan-exec"
 XRAY_DAEMON = ("169.254.100.1", "2000")
@@ -64,11 +64,12 @@ def runtime_environment(sandbox: Sandbox) -> dict[str, str]:
         "_AWS_XRAY_DAEMON_PORT": daemon_port,
         "_HANDLER": function.handler,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sandbox.interpreter.version}",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": sandbox.log_stream,
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LAMBDA_TASK_ROOT": str(function.path.absolute()),
     }
+    if function.init_type is not InitType.SNAP_START:  # when a snapshot is made, its log streams are not known
+        reserved["AWS_LAMBDA_LOG_GROUP_NAME"] = f"/aws/lambda/{function.name}"
+        reserved["AWS_LAMBDA_LOG_STREAM_NAME"] = sandbox.log_stream
     return {**_defaults(sandbox), **defaults, **_customer(sandbox), **_reserved(sandbox), **reserved}
 
 
@@ -113,7 +114,7 @@ def _reserved(sandbox: Sandbox) -> dict[str, str]:
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_VERSION": VERSION,
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": function.init_type.reported,
         "AWS_LAMBDA_LOG_FORMAT": function.log_format,
         "AWS_LAMBDA_METADATA_API": sandbox.address,
         "AWS_LAMBDA_METADATA_TOKEN": sandbox.metadata_token,

@@ -4,22 +4,45 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 from coldspan_lab.environment import Environment
 from coldspan_lab.errors import LabError, LayerInvalid
+from coldspan_lab.faults import Faults
 from coldspan_lab.guard import Guard
 from coldspan_lab.http import Server
 from coldspan_lab.interpreter import Interpreter, inspect
 from coldspan_lab.invocation import Call, Invocation, new_trace_header
 from coldspan_lab.invoke_api import InvokeApi
-from coldspan_lab.model import Answer, Function, LogLine, Mark, Moment, Observers, TelemetryEvent
+from coldspan_lab.model import (
+    Answer,
+    Function,
+    InitType,
+    LogLine,
+    Mark,
+    Moment,
+    Observers,
+    TelemetryEvent,
+)
 
-__all__ = ["Answer", "Function", "Lab", "LabError", "LocalLambda", "LogLine", "Mark", "Moment", "TelemetryEvent"]
+__all__ = [
+    "Answer",
+    "Function",
+    "InitType",
+    "Lab",
+    "LabError",
+    "LocalLambda",
+    "LogLine",
+    "Mark",
+    "Moment",
+    "TelemetryEvent",
+]
 
 MAX_ENVIRONMENTS = 10
 THROTTLED = {
@@ -27,21 +50,30 @@ THROTTLED = {
     "Type": "User",
     "message": "Rate Exceeded.",
 }
+OVERFLOW = dict.fromkeys(InitType, InitType.ON_DEMAND) | {InitType.SNAP_START: InitType.SNAP_START}
+"""How a request is served that finds the environment busy which was initialised ahead."""
 T = TypeVar("T")
 
 
 class LocalLambda:
-    """`async with` starts it; leaving it shuts down every environment, and no process is left."""
+    """`async with` starts it, with an environment where the function's init type has one before the first request.
+
+    Leaving it shuts down every environment, and no process is left. An invocation that was answered may end before.
+    """
 
     def __init__(
         self,
         function: Function,
         *,
         layer: Path | None = None,
+        faults: Iterable[str] = (),
         on_log: Callable[[LogLine], None] | None = None,
         on_event: Callable[[TelemetryEvent], None] | None = None,
     ) -> None:
-        """`layer`: a tree as it would lie in /opt. The callbacks come on the event loop; `on_event` gets telemetry."""
+        """`layer`: a tree as it would lie in /opt. `faults`: names of faults.FAULTS; those of the collector are for
+        whoever has one. The callbacks come on the event loop; `on_event` gets telemetry. Raises FaultUnknown.
+        """
+        self._faults = Faults.named(faults)
         self.timeline: list[Mark] = []
         self._function = function
         self._layer = layer.absolute() if layer is not None else None
@@ -70,11 +102,19 @@ class LocalLambda:
             await self._server.start()
             stack.push_async_callback(self._server.close)
             stack.push_async_callback(self._close_environments)
+            if self._function.init_type is not InitType.ON_DEMAND:
+                await self._initialize_ahead()
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        await self._stack.aclose()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await self._answered_invocations_end()
+        finally:
+            await self._stack.aclose()
 
     async def invoke(
         self, payload: bytes = b"{}", *, client_context: str | None = None, trace_header: str | None = None
@@ -91,7 +131,7 @@ class LocalLambda:
         invocation = self._invocation(call)
         if not self._dispatch(invocation):
             body = json.dumps(THROTTLED).encode()
-            return Answer(429, body, None, invocation.request_id, None)
+            return Answer(429, body, None, invocation.request_id, None, exception="TooManyRequestsException")
         return await invocation.answer
 
     def _enqueue(self, call: Call) -> str:
@@ -117,10 +157,23 @@ class LocalLambda:
                 return True
         if len(self._environments) >= MAX_ENVIRONMENTS:
             return False
-        environment = Environment(self._function, self._interpreter, self._layer, self._observers)
-        self._environments.append(environment)
-        self._start(self._work(environment, invocation, new=True))
+        self._start(self._work(self._new_environment(OVERFLOW[self._function.init_type]), invocation, new=True))
         return True
+
+    def _new_environment(self, init_type: InitType) -> Environment:
+        function = replace(self._function, init_type=init_type)
+        environment = Environment(function, self._interpreter, self._layer, self._observers, self._faults)
+        self._environments.append(environment)
+        return environment
+
+    async def _initialize_ahead(self) -> None:
+        """One environment, which is frozen for the time until the first request. Raises LabError."""
+        environment = self._new_environment(self._function.init_type)
+        await environment.start(self._guard)
+        await environment.initialize()
+        await environment.freeze()
+        await asyncio.sleep(self._function.init_gap)
+        self._idle.append(environment)
 
     async def _work(self, environment: Environment, invocation: Invocation, *, new: bool = False) -> None:
         """Invocations one after the other; without a next one the environment is frozen."""
@@ -132,14 +185,34 @@ class LocalLambda:
             while following is not None:
                 await environment.invoke(following)
                 following = self._waiting.pop(environment, None)
-        except LabError as error:
-            invocation.answer.set_exception(error)
+        except Exception as error:
+            failed = [following, self._waiting.pop(environment, None)]
+            self._give_up(environment, [each for each in failed if each is not None], error)
             return
         finally:
             if following is not None:
                 following.answer.cancel()
         self._idle.append(environment)
         await environment.freeze()
+
+    def _give_up(self, environment: Environment, invocations: list[Invocation], error: Exception) -> None:
+        """The lab itself has failed: its callers get that as their answer, or else the log has it."""
+        if isinstance(error, LabError):
+            failure = error
+        else:
+            failure = LabError(f"the local Lambda service failed: {error!r}")
+            failure.__cause__ = error
+        unanswered = [each for each in invocations if not each.answered]
+        for each in unanswered:
+            each.answer.set_exception(failure)
+        if not unanswered:
+            self._observers.log(LogLine("lab", str(failure), environment.id))
+
+    async def _answered_invocations_end(self) -> None:
+        """Shutdown would cut short what the environment still does, and make it look like the runtime's failure. What
+        remains is bounded by the invocations' deadlines."""
+        running = [environment.invocation for environment in self._environments]
+        await asyncio.gather(*(each.ended.wait() for each in running if each is not None and each.answered))
 
     async def _close_environments(self) -> None:
         """Gives up what is in progress and shuts down."""
@@ -164,15 +237,18 @@ class Lab:
         function: Function,
         *,
         layer: Path | None = None,
+        faults: Iterable[str] = (),
         on_log: Callable[[LogLine], None] | None = None,
         on_event: Callable[[TelemetryEvent], None] | None = None,
     ) -> None:
-        """The callbacks come from the service's thread. Without one, `log` and `events` still have everything."""
+        """As LocalLambda, with the callbacks on the service's thread. `log` and `events` have everything anyway."""
         self.log: list[LogLine] = []
         self.events: list[TelemetryEvent] = []
         self._on_log = on_log or _ignore
         self._on_event = on_event or _ignore
-        self._service = LocalLambda(function, layer=layer, on_log=self._keep_line, on_event=self._keep_event)
+        self._service = LocalLambda(
+            function, layer=layer, faults=faults, on_log=self._keep_line, on_event=self._keep_event
+        )
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._started: Future[None] = Future()

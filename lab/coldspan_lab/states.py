@@ -1,7 +1,7 @@
 """The states of the runtime and of an extension, as tables. What a table does not list is not allowed.
 
 Names are those of AWS's runtime interface emulator (internal/lambda/core), since they appear in error messages and in
-platform.extension. The states around a SnapStart restore are left out: the lab does not restore.
+platform.extension.
 """
 
 from enum import Enum
@@ -11,6 +11,9 @@ from typing import TypeVar
 class RuntimeState(str, Enum):
     STARTED = "Started"
     INIT_ERROR = "InitError"
+    RESTORE_READY = "RestoreReady"
+    RESTORING = "Restoring"
+    RESTORE_ERROR = "RuntimeRestoreErrorState"
     READY = "Ready"
     RUNNING = "Running"
     INVOCATION_RESPONSE = "InvocationResponse"
@@ -22,6 +25,9 @@ class RuntimeAct(Enum):
     """A call of the runtime, or what the platform does to it; the value is the state it asks for."""
 
     INIT_ERROR = "InitError"
+    RESTORE_NEXT = "RestoreReady"
+    RESTORE = "Restoring"
+    RESTORE_ERROR = "RuntimeRestoreErrorState"
     NEXT = "Ready"
     RELEASE = "Running"
     RESPONSE = "InvocationResponse"
@@ -57,6 +63,10 @@ class ExtensionAct(Enum):
 RUNTIME: dict[tuple[RuntimeState, RuntimeAct], RuntimeState] = {
     (RuntimeState.STARTED, RuntimeAct.NEXT): RuntimeState.READY,
     (RuntimeState.STARTED, RuntimeAct.INIT_ERROR): RuntimeState.INIT_ERROR,
+    (RuntimeState.STARTED, RuntimeAct.RESTORE_NEXT): RuntimeState.RESTORE_READY,
+    (RuntimeState.RESTORE_READY, RuntimeAct.RESTORE): RuntimeState.RESTORING,
+    (RuntimeState.RESTORING, RuntimeAct.NEXT): RuntimeState.READY,
+    (RuntimeState.RESTORING, RuntimeAct.RESTORE_ERROR): RuntimeState.RESTORE_ERROR,
     (RuntimeState.READY, RuntimeAct.RELEASE): RuntimeState.RUNNING,
     (RuntimeState.RUNNING, RuntimeAct.NEXT): RuntimeState.RUNNING,  # gets the same event again
     (RuntimeState.RUNNING, RuntimeAct.RESPONSE): RuntimeState.INVOCATION_RESPONSE,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from coldspan_lab import clock, platform_events
+from coldspan_lab.faults import Route
 from coldspan_lab.http import Client
 from coldspan_lab.model import TelemetryEvent
 from coldspan_lab.subscription import Subscription
@@ -35,9 +36,10 @@ class Gate:
 class Subscriber:
     """One extension's buffer and its delivery."""
 
-    def __init__(self, subscription: Subscription, gate: Gate, *, json_logs: bool) -> None:
+    def __init__(self, subscription: Subscription, gate: Gate, route: Route, *, json_logs: bool) -> None:
         self._subscription = subscription
         self._gate = gate
+        self._route = route
         self._json_logs = json_logs and subscription.schema_version != "2022-07-01"
         self._buffer: list[bytes] = []
         self._size = 0
@@ -84,10 +86,12 @@ class Subscriber:
     async def _deliver(self) -> None:
         while True:
             await self._due.wait()
+            await asyncio.sleep(self._route.delay_s)
             await self._gate.passed()
-            self._in_flight = batch = self._take() + self._losses()
-            if batch and not await self._send(b"[" + b",".join(batch) + b"]"):
-                self._drop(UNREACHABLE, batch)
+            self._in_flight = self._take() + self._losses()
+            for batch in self._route.batches(self._in_flight) if self._in_flight else ():
+                if not await self._send(b"[" + b",".join(batch) + b"]"):
+                    self._drop(UNREACHABLE, batch)
             self._in_flight = []
 
     def _losses(self) -> list[bytes]:
@@ -135,12 +139,17 @@ class Subscriber:
 class Telemetry:
     """The events of one environment, and its subscribers, which outlive a reset as they do on Lambda."""
 
-    def __init__(self, on_event: Callable[[TelemetryEvent], None], *, json_logs: bool) -> None:
+    def __init__(self, on_event: Callable[[TelemetryEvent], None], route: Route, *, json_logs: bool) -> None:
         self._on_event = on_event
+        self._route = route
         self._json_logs = json_logs
         self._history: list[TelemetryEvent] | None = []
         self._subscribers: dict[str, Subscriber] = {}
         self.gate = Gate()
+
+    @property
+    def supported(self) -> bool:
+        return self._route.supported
 
     def emit(self, kind: str, record: "dict[str, Any] | str") -> None:
         """Generates an event now."""
@@ -154,7 +163,7 @@ class Telemetry:
     def subscribe(self, name: str, subscription: Subscription) -> None:
         """A first subscription gets what was generated before it; a further one takes the former's place."""
         former = self._subscribers.get(name)
-        subscriber = Subscriber(subscription, self.gate, json_logs=self._json_logs)
+        subscriber = Subscriber(subscription, self.gate, self._route, json_logs=self._json_logs)
         self._subscribers[name] = subscriber
         if former is not None:
             subscriber.adopt(former.cancel())

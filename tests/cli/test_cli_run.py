@@ -99,6 +99,32 @@ def test_the_shells_own_variables_do_not_reach_the_function(coldspan: Coldspan, 
     assert "function  | loading with ['OTEL_EXPORTER_OTLP_ENDPOINT']" in done.stderr
 
 
+def test_a_fault_happens_in_the_first_invocation_and_the_next_recovers(
+    coldspan: Coldspan, function: MakeFunction
+) -> None:
+    done = coldspan("run", "--layer", layer_tree(), "--fault", "runtime-killed", "-n", "2", function())
+    assert done.returncode == 0, done.stderr
+    assert "Invocation 1 of 2: 200 Unhandled" in done.stderr
+    assert "Invocation 2 of 2: 200 {}" in done.stderr
+    assert "Runtime.ExitError" in done.stdout
+
+
+def test_without_a_collector_the_answers_are_the_same(coldspan: Coldspan, function: MakeFunction) -> None:
+    done = coldspan("run", "--layer", layer_tree(), "--fault", "collector-down", function())
+    assert done.returncode == 0, done.stderr
+    assert "Invocation 1 of 1: 200 {}" in done.stderr
+    assert "No spans came from the layer" in done.stderr
+
+
+@pytest.mark.parametrize("init_type", ["on-demand", "proactive", "provisioned-concurrency", "snap-start"])
+def test_init_type_is_what_the_function_is_told(coldspan: Coldspan, function: MakeFunction, init_type: str) -> None:
+    folder = function("import os\ndef handler(event, context): return os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']\n")
+    done = coldspan("run", "--layer", layer_tree(), "--init-type", init_type, folder)
+    assert done.returncode == 0, done.stderr
+    told = "on-demand" if init_type == "proactive" else init_type
+    assert f'Invocation 1 of 1: 200 "{told}"' in done.stderr
+
+
 def test_json_is_the_only_output_and_one_line_for_each_export(coldspan: Coldspan, function: MakeFunction) -> None:
     done = coldspan("run", "--json", "--layer", layer_tree(), function())
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from coldspan_lab import arguments
+from coldspan_lab.faults import FAULTS
+from coldspan_lab.model import InitType
 from coldspan_wrapper import __version__
 
 Coldspan = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -28,8 +30,10 @@ RUN = [
     (["--otlp", "localhost:4318"], "argument --otlp: localhost:4318: expected a URL such as http://localhost:4318"),
     (["--otlp", "http://h:99999"], "argument --otlp: http://h:99999: expected a URL"),
     (["--layer", "/nowhere"], "argument --layer: /nowhere: expected a folder"),
-    (["--python", "/nowhere"], "/nowhere: cannot be run: No such file or directory"),
-    (["--python", "/bin/true"], "/bin/true: expected a Python 3"),
+    (["--python", "/nowhere"], "argument --python: /nowhere: cannot be run: No such file or directory"),
+    (["--python", "/bin/true"], "argument --python: /bin/true: expected a Python 3"),
+    (["--init-type", "lazy"], "argument --init-type: lazy: expected one of on-demand, proactive, provisioned-conc"),
+    (["--fault", "tired"], "argument --fault: tired: expected one of init-timeout, runtime-killed-in-init, "),
 ]
 
 OTHERS = [
@@ -60,6 +64,11 @@ def test_run_refuses(coldspan: Coldspan, function: MakeFunction, options: list[s
 @pytest.mark.parametrize(("command", "message"), OTHERS)
 def test_coldspan_refuses(coldspan: Coldspan, command: list[str], message: str) -> None:
     assert_refused(coldspan(*command), message)
+
+
+def test_the_help_of_run_lists_every_fault_and_every_init_type(coldspan: Coldspan) -> None:
+    words = coldspan("run", "--help", COLUMNS="100000").stdout.replace(",", " ").split()
+    assert {*FAULTS, *(each.value for each in InitType)} <= set(words)
 
 
 def test_version_is_the_distributions(coldspan: Coldspan) -> None:

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from coldspan_lab.collector import JSON, PROTOBUF, Collector
+from coldspan_lab.faults import COLLECTOR_DELAY_S, COLLECTOR_REFUSALS, Faults
 from coldspan_lab.forwarder import Forwarder, traces_url
 from coldspan_report import otlp
 
@@ -27,11 +28,13 @@ BINARY = EXPORT.SerializeToString()
 TEXT = otlp.to_json(EXPORT).encode()
 
 
-def collect(send: Callable[[str], object], forwarder: Forwarder | None = None) -> list[otlp.ExportTraceServiceRequest]:
+def collect(
+    send: Callable[[str], object], forwarder: Forwarder | None = None, fault: str | None = None
+) -> list[otlp.ExportTraceServiceRequest]:
     """What a collector has after `send` has been called with its base URL."""
 
     async def run() -> list[otlp.ExportTraceServiceRequest]:
-        async with Collector(forwarder) as collector:
+        async with Collector(forwarder, Faults.named([fault] if fault else []).hindrance) as collector:
             await asyncio.to_thread(send, collector.endpoint)
         return collector.exports
 
@@ -169,6 +172,32 @@ def test_a_collector_that_is_not_there_is_reported_once_and_fails_nothing() -> N
     forwarder.finish()
     (line,) = said
     assert line.endswith("Connection refused")
+
+
+def test_a_collector_that_is_down_refuses_connections() -> None:
+    def send(endpoint: str) -> None:
+        with pytest.raises(requests.ConnectionError, match="Connection refused"):
+            post(BINARY, PROTOBUF)(endpoint)
+
+    assert collect(send, fault="collector-down") == []
+
+
+def test_a_slow_collector_answers_late_and_keeps_the_export() -> None:
+    answers: list[requests.Response] = []
+    assert collect(lambda url: answers.append(post(BINARY, PROTOBUF)(url)), fault="collector-slow") == [EXPORT]
+    assert answers[0].status_code == 200
+    assert answers[0].elapsed.total_seconds() >= COLLECTOR_DELAY_S
+
+
+def test_an_unavailable_collector_refuses_so_many_exports_and_takes_the_next() -> None:
+    statuses: list[int] = []
+
+    def send(endpoint: str) -> None:
+        for _ in range(COLLECTOR_REFUSALS + 1):
+            statuses.append(post(BINARY, PROTOBUF)(endpoint).status_code)
+
+    assert collect(send, fault="collector-503") == [EXPORT]
+    assert statuses == [503] * COLLECTOR_REFUSALS + [200]
 
 
 def test_the_path_for_traces_goes_below_the_endpoints_own() -> None:

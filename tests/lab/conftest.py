@@ -53,6 +53,30 @@ def subscribe(me, **changes):
               "destination": {"protocol": "HTTP", "URI": f"http://sandbox.localdomain:{port}/"}, **changes}
     return call("PUT", "/2022-07-01/telemetry", json.dumps(wanted), me)
 
+def listen():
+    "Says each telemetry event that comes; gives what is set when a report has come."
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    reported = threading.Event()
+
+    class Listener(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            for event in json.loads(body):
+                say(got=event)
+                if event["type"] == "platform.report":
+                    reported.set()
+        def log_message(self, *args): pass
+
+    host, port = os.environ["COLDSPAN_LISTEN"].split(":")
+    threading.Thread(target=HTTPServer((host, int(port)), Listener).serve_forever, daemon=True).start()
+    return reported
+
 def serve(me):
     "Events until SHUTDOWN, each said."
     while True:
@@ -108,6 +132,8 @@ class StartLab(Protocol):
         *,
         runtime: str | None = None,
         extensions: dict[str, str] | None = None,
+        layer: Path | None = None,
+        faults: tuple[str, ...] = (),
         **settings: Any,
     ) -> ScriptedLab: ...
 
@@ -123,6 +149,8 @@ def start_lab(tmp_path: Path) -> Iterator[StartLab]:
         *,
         runtime: str | None = None,
         extensions: dict[str, str] | None = None,
+        layer: Path | None = None,
+        faults: tuple[str, ...] = (),
         **settings: Any,
     ) -> ScriptedLab:
         (tmp_path / "function").mkdir()
@@ -133,8 +161,10 @@ def start_lab(tmp_path: Path) -> Iterator[StartLab]:
             environment["AWS_LAMBDA_EXEC_WRAPPER"] = str(tmp_path / "runtime")
         for name, program in (extensions or {}).items():
             write_program(tmp_path / "layer" / "extensions" / name, PRELUDE + EXTENSION, program)
-        layer = tmp_path / "layer" if extensions else None
-        lab = ScriptedLab(Function(tmp_path / "function", environment=environment, **settings), layer=layer)
+        if extensions:
+            layer = tmp_path / "layer"
+        function = Function(tmp_path / "function", environment=environment, **settings)
+        lab = ScriptedLab(function, layer=layer, faults=faults)
         lab.__enter__()
         labs.append(lab)
         return lab

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from coldspan_lab.platform_events import event, log_line
+from coldspan_lab.model import InitType
+from coldspan_lab.platform_events import event, init_report, log_line
 
 REPORT = {
     "requestId": "8f5",
@@ -43,7 +44,24 @@ REPORT_LINES = (
             {"status": "timeout", "phase": "init", "metrics": {"durationMs": 9999.79}},
             "INIT_REPORT Init Duration: 9999.79 ms\tPhase: init\tStatus: timeout",
         ),
-        ("initReport", {"status": "success", "phase": "init", "metrics": {"durationMs": 1}}, None),
+        ("initReport", init_report(InitType.ON_DEMAND, "init", "success", None, 1), None),
+        ("initReport", init_report(InitType.PROACTIVE, "init", "success", None, 1), None),
+        (
+            "initReport",
+            init_report(InitType.PROVISIONED_CONCURRENCY, "init", "success", None, 1.256),
+            "INIT_REPORT Init Duration: 1.26 ms\tPhase: init",
+        ),
+        (
+            "initReport",
+            init_report(InitType.SNAP_START, "init", "error", "Runtime.BeforeSnapshotError", 1),
+            "INIT_REPORT Init Duration: 1.00 ms\tPhase: init\tStatus: error\tError Type: Runtime.BeforeSnapshotError",
+        ),
+        ("restoreRuntimeDone", {"status": "success"}, None),
+        (
+            "restoreReport",
+            {"status": "timeout", "metrics": {"durationMs": 1236.04}},
+            "RESTORE_REPORT Restore Duration: 1236.04 ms\tStatus: timeout",
+        ),
         ("runtimeDone", {"requestId": "8f5", "status": "success"}, None),
         (
             "report",

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from coldspan_lab.service import InitType
+
 if TYPE_CHECKING:
     from tests.lab.conftest import StartLab
 
@@ -96,6 +98,63 @@ next_invocation()
     if error is not None:
         assert json.loads(seen["body"]) == error
         assert seen["body"].endswith("\n")
+
+
+SNAPSHOT = """
+def restore(call_, body=None):
+    status, _, reply = call("GET" if body is None else "POST", f"{RUNTIME}/restore/{call_}", body)
+    return status, reply and json.loads(reply)
+
+"""
+
+
+def test_restore_next_is_answered_at_the_restore_and_refused_afterwards(start_lab: "StartLab") -> None:
+    lab = start_lab(
+        runtime=f"""{SNAPSHOT}
+early = restore("error", "{{}}")
+say(early=early, restored=restore("next"), again=restore("next"))
+{LOOP}
+""",
+        init_type=InitType.SNAP_START,
+        init_gap_s=0,
+    )
+    assert lab.said("function") == []
+    assert lab.invoke().payload == b"null"
+    (said,) = lab.said("function")
+    assert said == {
+        "early": [403, refused("Started", "RuntimeRestoreErrorState")],
+        "restored": [200, ""],
+        "again": [403, refused("Restoring", "Ready")],
+    }
+
+
+def test_a_runtime_without_restore_hooks_is_restored_at_once(start_lab: "StartLab") -> None:
+    lab = start_lab(runtime=LOOP, init_type=InitType.SNAP_START, init_gap_s=0)
+    assert lab.invoke().payload == b"null"
+    lab.wait_frozen()
+    assert lab.records("restoreReport")[0]["status"] == "success"
+    assert lab.records("report")[0]["metrics"]["restoreDurationMs"] < 5
+
+
+@pytest.mark.parametrize("call", ["restore/error", "init/error"])
+def test_an_error_posted_while_restoring_ends_the_restore(start_lab: "StartLab", call: str) -> None:
+    lab = start_lab(
+        runtime=f"""{SNAPSHOT}
+restore("next")
+headers = {{"Lambda-Runtime-Function-Error-Type": "Runtime.AfterRestoreError"}}
+say(status=call("POST", f"{{RUNTIME}}/{call}", "{{}}", headers)[0])
+time.sleep(60)
+""",
+        init_type=InitType.SNAP_START,
+        init_gap_s=0,
+    )
+    given = lab.invoke()
+    assert (given.status, given.exception) == (400, "SnapStartException")
+    lab.wait_frozen()
+    assert lab.said("function") == [{"status": 202}]
+    assert lab.types()[-3:] == ["restoreStart", "restoreRuntimeDone", "restoreReport"]
+    for record in lab.records("restoreRuntimeDone") + lab.records("restoreReport"):
+        assert (record["status"], record["errorType"]) == ("error", "Runtime.AfterRestoreError")
 
 
 def test_a_response_before_the_first_next_is_refused(start_lab: "StartLab") -> None:

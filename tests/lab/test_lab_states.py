@@ -10,6 +10,10 @@ from coldspan_lab.states import ExtensionAct, ExtensionState, NotAllowed, Runtim
 RUNTIME = """
 Started                  Ready                     Ready
 Started                  InitError                 InitError
+Started                  RestoreReady              RestoreReady
+RestoreReady             Restoring                 Restoring
+Restoring                Ready                     Ready
+Restoring                RuntimeRestoreErrorState  RuntimeRestoreErrorState
 Ready                    Running                   Running
 Running                  Ready                     Running
 Running                  InvocationResponse        InvocationResponse

@@ -5,34 +5,13 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from coldspan_lab.faults import Route
 from coldspan_lab.http import Request, Response, Server
 from coldspan_lab.subscription import Subscription
 from coldspan_lab.telemetry import SLOW_CONSUMER, Telemetry
 
 if TYPE_CHECKING:
     from tests.lab.conftest import StartLab
-
-LISTENING = """
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-class Listener(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-        for event in json.loads(body):
-            say(got=event)
-            if event["type"] == "platform.report":
-                reported.set()
-    def log_message(self, *args): pass
-
-reported = threading.Event()
-host, port = os.environ["COLDSPAN_LISTEN"].split(":")
-threading.Thread(target=HTTPServer((host, int(port)), Listener).serve_forever, daemon=True).start()
-"""
 
 
 class Listener:
@@ -65,9 +44,15 @@ class Listener:
         return Subscription(**{**wanted, "max_items": 1000, "max_bytes": 262_144, "timeout_ms": 25, **changes})
 
 
-def run(scenario: Callable[[Telemetry, Listener], Awaitable[None]], *, json_logs: bool = False, **listens: Any) -> None:
+def run(
+    scenario: Callable[[Telemetry, Listener], Awaitable[None]],
+    *,
+    route: Route = Route(),  # noqa: B008
+    json_logs: bool = False,
+    **listens: Any,
+) -> None:
     async def whole() -> None:
-        telemetry, listener = Telemetry(lambda event: None, json_logs=json_logs), Listener(**listens)
+        telemetry, listener = Telemetry(lambda event: None, route, json_logs=json_logs), Listener(**listens)
         await listener.server.start()
         telemetry.gate.open()
         await asyncio.wait_for(scenario(telemetry, listener), 10)
@@ -107,6 +92,33 @@ def test_a_full_batch_goes_at_once_and_the_rest_when_its_time_is_over() -> None:
         assert [event["record"] for event in events[1:]] == [*map(str, range(999)), "late"]
 
     run(scenario)
+
+
+def test_a_route_decides_what_is_sent_for_a_batch() -> None:
+    route = Route(batches=lambda batch: [batch[::-1]]).then(Route(batches=lambda batch: [batch, batch]))
+
+    async def scenario(telemetry: Telemetry, listener: Listener) -> None:
+        telemetry.forget_history()
+        telemetry.subscribe("probe", listener.subscription(types=["function"]))
+        telemetry.emit("function", "1")
+        telemetry.emit("function", "2")
+        assert [event["record"] for event in await listener.until(4)] == ["2", "1", "2", "1"]
+        assert len(listener.batches) == 2
+
+    run(scenario, route=route)
+
+
+def test_a_delayed_route_delivers_later_but_everything() -> None:
+    async def scenario(telemetry: Telemetry, listener: Listener) -> None:
+        telemetry.forget_history()
+        telemetry.subscribe("probe", listener.subscription(types=["function"]))
+        emitted = asyncio.get_running_loop().time()
+        telemetry.emit("function", "1")
+        (event,) = await listener.until(1)
+        assert event["record"] == "1"
+        assert asyncio.get_running_loop().time() - emitted >= 0.225
+
+    run(scenario, route=Route(delay_s=0.2))
 
 
 def test_a_refused_batch_is_sent_again_before_anything_else() -> None:
@@ -211,7 +223,7 @@ def test_a_function_that_logs_json_has_it_as_objects_but_for_the_first_schema() 
 def test_an_extension_gets_the_events_of_its_environment_with_the_last_report_at_shutdown(
     start_lab: "StartLab",
 ) -> None:
-    program = LISTENING + 'me = register(["INVOKE", "SHUTDOWN"])\nsay(put=subscribe(me)[2])\nserve(me)\n'
+    program = 'reported = listen()\nme = register(["INVOKE", "SHUTDOWN"])\nsay(put=subscribe(me)[2])\nserve(me)\n'
     lab = start_lab("def handler(event, context): return 1", extensions={"probe": program + "reported.wait()\n"})
     lab.invoke()
     lab.wait_frozen()
