@@ -2,6 +2,7 @@
 
 import pytest
 
+from coldspan_testing.runs import Run
 from coldspan_testing.shapes import RunSource, Shape, exceptions, shapes
 
 
@@ -198,6 +199,13 @@ def test_a_response_that_lambda_refuses_is_the_end_of_its_process(run_source: Ru
     assert again == COLD
 
 
+def reports_told(run: Run) -> set[tuple[object, object]]:
+    """Request id and billed seconds of each `after response` that has the platform's report."""
+    told = {server.attributes["faas.invocation_id"]: run.child(server, "after response") for server in run.servers}
+    billed = "coldspan.billed_duration"
+    return {(name, span.attributes[billed]) for name, span in told.items() if billed in span.attributes}
+
+
 @pytest.mark.parametrize(
     "fault",
     ["telemetry-late", "telemetry-lost", "telemetry-duplicated", "telemetry-reordered", "telemetry-unsupported"],
@@ -213,6 +221,12 @@ def test_whatever_becomes_of_telemetry_each_invocation_is_one_trace_and_no_error
     run.close()
     assert shapes(run) == [COLD, COLD[:1] + COLD[3:], COLD[:1] + COLD[3:]]
     assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
+    assert reports_told(run) <= {
+        (each["record"]["requestId"], each["record"]["metrics"]["billedDurationMs"] / 1000)
+        for each in run.lab.events
+        if each["type"] == "platform.report"
+    }
+    assert len(reports_told(run)) == (3 if fault in ("telemetry-duplicated", "telemetry-reordered") else 0)
 
 
 @pytest.mark.parametrize("fault", ["telemetry-late", "telemetry-lost", "telemetry-duplicated", "telemetry-reordered"])

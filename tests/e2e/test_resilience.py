@@ -30,7 +30,7 @@ def test_a_collector_that_is_down_costs_no_answer_and_is_said_once(start_run: St
     assert len(run.logged("export_failed")) == 1
     (dropped,) = run.logged("spans_dropped")
     assert dropped["reason"] == "shutdown"
-    assert dropped["count"] == 8 + 4 + 4 + 3  # spans of one cold and two warm traces, and their `after response`
+    assert dropped["count"] == 9 + 4 + 4 + 3  # spans of one cold and two warm traces, and their `after response`
 
 
 def test_a_collector_that_is_down_is_not_waited_for_at_every_invocation(start_run: StartRun) -> None:
@@ -65,7 +65,7 @@ def test_spans_that_a_collector_rejects_for_good_are_counted_on_the_next_trace(s
     run.lab.invoke(2)
     run.close()
     (warm,) = run.servers
-    assert warm.attributes["coldspan.dropped.spans"] == 8
+    assert warm.attributes["coldspan.dropped.spans"] == 9
 
 
 def test_a_collector_that_hangs_holds_one_environment_once_and_never_to_the_deadline(start_run: StartRun) -> None:

@@ -6,8 +6,8 @@ that imports a loaded module meets nothing of ours:
     importlib._bootstrap._ModuleLockManager            entered before a module is looked for, left when it was executed
                                                        or failed
     importlib._bootstrap._init_module_attrs            called when a module was found and created, before it is executed
-    importlib._bootstrap._verbose_message              called, with a text that is printed under `python -v` alone, when
-                                                       source was compiled for want of valid bytecode
+    importlib._bootstrap._verbose_message              for the next call only: the loader's, with a text that is printed
+                                                       under `python -v` alone, when it compiled for want of bytecode
 
 Lines, fields separated by tabs, times in monotonic ns, threads by their ident:
 
@@ -76,7 +76,6 @@ class ImportObserver:
             machinery.update(
                 _ModuleLockManager=self._observed_lock(machinery["_ModuleLockManager"]),
                 _init_module_attrs=self._observed_attributes(machinery["_init_module_attrs"]),
-                _verbose_message=self._observed_message(machinery["_verbose_message"]),
             )
 
     def uninstall(self) -> None:
@@ -156,7 +155,7 @@ class ImportObserver:
         return _ModuleLockManager
 
     def _observed_attributes(self, original: "Any") -> "Callable[..., Any]":
-        open_, now_ns = self._open, time.monotonic_ns
+        open_, now_ns, machinery, listen = self._open, time.monotonic_ns, vars(bootstrap), self._listen_once()
 
         def _init_module_attrs(spec: "Any", *args: "Any", **kwargs: "Any") -> "Any":
             done = original(spec, *args, **kwargs)
@@ -165,12 +164,18 @@ class ImportObserver:
                 found[_FOUND] = now_ns()
                 found[_SPEC] = spec
                 self._found = found
+                machinery["_verbose_message"] = listen
             return done
 
         return _init_module_attrs
 
-    def _observed_message(self, original: "Any") -> "Callable[..., Any]":
+    def _listen_once(self) -> "Callable[..., Any]":
+        """What the loader says next: that it took bytecode, or that it compiled. Finders say much more: not to us."""
+        machinery = vars(bootstrap)
+        original = machinery["_verbose_message"]
+
         def _verbose_message(message: str, *args: "Any", **kwargs: "Any") -> "Any":
+            machinery["_verbose_message"] = original
             found = self._found
             if message == _COMPILED and found is not None and getattr(found[_SPEC], "origin", None) == args[0]:
                 found[_COMPILE] = time.monotonic_ns() - found[_FOUND]
@@ -194,14 +199,20 @@ def _line(item: "Any") -> str:
     if isinstance(item, str):
         return item
     module, began_ns, thread, importer, code, place, ended_ns, found_ns, compile_ns, spec, error, _ = item
+    if len(module) > MAX_FIELD:
+        module = module[:MAX_FIELD]
+    if not isinstance(importer, str) or len(importer) > MAX_FIELD:
+        importer = str(importer or "")[:MAX_FIELD]
     line = _line_at(code, place) if not ended_ns or ended_ns - began_ns >= LINE_FROM_NS else 0
-    head = f"{began_ns}\t{thread}\t{module[:MAX_FIELD]}\t{str(importer or '')[:MAX_FIELD]}\t{line}"
     if not ended_ns:
         item[_BEGIN_WRITTEN] = True
-        return f">\t{head}"
+        return f">\t{began_ns}\t{thread}\t{module}\t{importer}\t{line}"
     origin = getattr(spec, "origin", None) or ""
     text = "" if error is None else _describe(error)
-    return f"<\t{head}\t{ended_ns}\t{found_ns}\t{compile_ns}\t{origin[-MAX_ORIGIN:]}\t{text}"
+    return (
+        f"<\t{began_ns}\t{thread}\t{module}\t{importer}\t{line}\t{ended_ns}\t{found_ns}\t{compile_ns}"
+        f"\t{origin[-MAX_ORIGIN:]}\t{text}"
+    )
 
 
 def _importer(frame: "FrameType") -> "FrameType":
