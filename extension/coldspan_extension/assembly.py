@@ -52,6 +52,14 @@ MAX_UNCLAIMED = 8
 """Invocations of which only the platform told so far; there is one at a time."""
 
 
+RECENT = 4
+"""Invocations whose platform.report is still waited for. Lambda gathers events for 25 ms after the thaw: that is later
+than the end of a fast invocation, so the report of one often comes in the next but one."""
+
+MAX_EARLIER = 32
+"""Events of earlier processes that are kept: an init has three."""
+
+
 def advance(state: str, kind: int) -> str:
     """The state after a record of that kind; empty where the record does not belong there."""
     return TRANSITIONS.get((state, kind), "") or RESUMES.get(kind, "")
@@ -67,10 +75,10 @@ class Assembly:
         self.notes: list[tuple[str, dict[str, object]]] = []  # warnings to log, event and facts
         self._process_start = process_start
         self._open: list[Invocation] = []
-        self._last: Invocation | None = None  # the latest one that was taken; its report is still to come
+        self._recent: list[Invocation] = []  # the latest that were taken; their reports may still be to come
         self._sequence = 0
         self._unclaimed: dict[str, dict[str, PlatformEvent]] = {}  # by request id and type, from platform.start on
-        self._before_us_ns = 0  # the latest that was told of the process before a reset
+        self.earlier: list[PlatformEvent] = []  # that are, or may be, of the process before a reset
 
     def invoked(self, request_id: str, deadline_ms: int, arn: str, trace_header: str, at_ns: int) -> Invocation:
         """Our INVOKE event. An environment serves one invocation at a time, so older ones are over."""
@@ -105,7 +113,7 @@ class Assembly:
             self._init_started(event)
         elif event.time_ns < self.environment.began_ns:
             # What the previous process of a reset environment did not live to see is pushed to us.
-            self._before_us_ns = max(self._before_us_ns, event.time_ns)
+            self._keep_earlier(event)
             self._forget_stale_start()
         elif event.type in _OF_ENVIRONMENT:
             self.environment.platform.setdefault(event.type, event)
@@ -114,6 +122,7 @@ class Assembly:
 
     def _init_started(self, event: PlatformEvent) -> None:
         """Takes the latest init that began before our process, and not so long before that it was another's."""
+        self._keep_earlier(event)
         began_ns, known = self.environment.began_ns, self.environment.platform.get(platform.INIT_START)
         is_ours = began_ns - START_PRECEDES_NS <= event.time_ns <= began_ns + CLOCK_TOLERANCE_NS
         if is_ours and (known is None or event.time_ns > known.time_ns):
@@ -122,12 +131,16 @@ class Assembly:
 
     def _forget_stale_start(self) -> None:
         start = self.environment.platform.get(platform.INIT_START)
-        if start is not None and start.time_ns < self._before_us_ns:
+        ends = [event.time_ns for event in self.earlier if event.type != platform.INIT_START]
+        if start is not None and start.time_ns < max(ends, default=0):
             del self.environment.platform[platform.INIT_START]
 
+    def _keep_earlier(self, event: PlatformEvent) -> None:
+        self.earlier = [*self.earlier[-MAX_EARLIER + 1 :], event]
+
     def _of_invocation(self, event: PlatformEvent) -> None:
-        for invocation in (*reversed(self._open), self._last):
-            if invocation is not None and _is_of(event, invocation):
+        for invocation in (*reversed(self._open), *reversed(self._recent)):
+            if _is_of(event, invocation):
                 # A second runtimeDone says timeout because an extension held on to its next: the first one is true.
                 invocation.platform.setdefault(event.type, event)
                 if event.type == platform.RUNTIME_DONE:
@@ -196,13 +209,12 @@ class Assembly:
         """The invocations that are over, each once, oldest first."""
         over = [invocation for invocation in self._open if invocation.is_over]
         self._open = [invocation for invocation in self._open if not invocation.is_over]
-        if over:
-            self._last = over[-1]
+        self._recent = (self._recent + over)[-RECENT:]
         return over
 
     def _find(self, request_id: str, deadline_ms: int) -> Invocation:
-        for invocation in (*self._open, self._last):  # the last one was taken, but may still be told of
-            if invocation and (invocation.request_id, invocation.deadline_ms) == (request_id, deadline_ms):
+        for invocation in (*self._open, *self._recent):  # one that was taken may still be told of
+            if (invocation.request_id, invocation.deadline_ms) == (request_id, deadline_ms):
                 return invocation
         self._sequence += 1
         invocation = Invocation(request_id, deadline_ms, self._sequence)

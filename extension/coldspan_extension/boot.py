@@ -36,6 +36,12 @@ class Boot:
         self.next_asked_ns = 0
         self.listener: telemetry.Listener | None = None
         self.channel = -1
+        self.channel_path = environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH
+
+    @property
+    def leftover_path(self) -> str:
+        """Beside the pipe: what leftover.py writes."""
+        return self.channel_path + ".init"
 
     def note(self, event: str, **facts: object) -> None:
         if len(self.notes) < MAX_NOTES:
@@ -90,11 +96,10 @@ def _prepare(boot: Boot) -> None:
             boot.note("telemetry_unavailable", status=status)
     except OSError as error:
         boot.note("telemetry_unavailable", reason=str(error))
-    path = boot.environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH
     try:
-        boot.channel = records.open_channel(path)
+        boot.channel = records.open_channel(boot.channel_path)
     except OSError as error:
-        boot.note("channel_unavailable", reason=str(error), path=path)
+        boot.note("channel_unavailable", reason=str(error), path=boot.channel_path)
 
 
 def _listen_address(boot: Boot) -> "tuple[str, int]":

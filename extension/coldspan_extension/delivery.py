@@ -5,7 +5,7 @@ import sys
 import time
 
 from coldspan_extension import attributes, config, resource
-from coldspan_extension.assembly import Assembly
+from coldspan_extension.assembly import RECENT, Assembly
 from coldspan_extension.boot import Boot
 from coldspan_extension.export import Exported, Failed
 from coldspan_extension.export.breaker import Breaker
@@ -15,10 +15,11 @@ from coldspan_extension.importlog import MAX_IMPORTS
 from coldspan_extension.imports import MAX_SPANS, Policy
 from coldspan_extension.invocation import Environment, Invocation
 from coldspan_extension.log import Log
-from coldspan_extension.platform import INIT_START, RESTORE_START
+from coldspan_extension.platform import INIT_START, REPORT, RESTORE_START
 from coldspan_extension.queue import Queue
 from coldspan_extension.span import Attributes, Span
 from coldspan_extension.trace import Tracer
+from coldspan_wrapper import records
 
 
 class Delivery:
@@ -36,7 +37,7 @@ class Delivery:
         self._worker = Worker(lambda: make_exporter(self._config, self._log))
         boot.poller.add(self._worker.fileno(), self._collect)
         self._resource: Attributes = {}  # from the first invocation on, it stays as it is
-        self._answered: tuple[Span, Invocation] | None = None  # whose `after response` is still to come
+        self._answered: list[tuple[Span, Invocation]] = []  # whose `after response` is still to come, oldest first
         self._breaker = Breaker()
         self._lost_records = 0  # not yet told on a span
         self._corrupt_seen = 0
@@ -50,16 +51,12 @@ class Delivery:
         return self._worker.is_busy
 
     @property
-    def unreported(self) -> Invocation | None:
-        """The invocation whose platform.report is still of use."""
-        return self._answered[1] if self._answered else None
+    def awaits_report(self) -> bool:
+        """A platform.report is still of use."""
+        return any(REPORT not in invocation.platform for _, invocation in self._answered)
 
     def take(self, assembly: Assembly, corrupt: int) -> None:
         """Queues the spans of what is over. `corrupt` is how many records were unreadable so far."""
-        if self._answered is not None and self._answered[1].next_asked_ns:
-            span = self._tracer.after_response(*self._answered)
-            self._queue.put([span] if span else [])
-            self._answered = None
         self._lost_records += assembly.take_lost() + corrupt - self._corrupt_seen
         self._corrupt_seen = corrupt
         for invocation in assembly.take():
@@ -70,11 +67,31 @@ class Delivery:
                 self._queue.dropped += 1
                 continue
             if spans:
-                self._answered = (spans[0], invocation)
+                self._answered.append((spans[0], invocation))
                 self._lost_records = self._queue.dropped = self._export_ns = 0
             self._send(spans, invocation.arn)
             self._tell_start(invocation)
+        self._take_after_responses()
         self._send(self._tracer.take_own(), "")
+
+    def _take_after_responses(self) -> None:
+        """Those that are complete, and the oldest where too many wait for a report; all when the environment ends."""
+        waiting = []
+        for at, (server, invocation) in enumerate(self._answered):
+            too_old = len(self._answered) - at > RECENT or self._environment.ended_ns
+            if REPORT in invocation.platform or too_old:
+                span = self._tracer.after_response(server, invocation)
+                self._queue.put([span] if span else [])
+            elif records.RESPONSE_END in invocation.at:  # else there is no `after response`
+                waiting.append((server, invocation))
+        self._answered = waiting
+
+    def take_killed_init(self, environment: Environment) -> None:
+        """Queues the trace of an init before ours, of which the process was killed."""
+        function = resource.function_name(self._boot.environ)
+        tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
+        environment.imports = self._environment.imports
+        self._send(tracer.take_own(), "")
 
     def _send(self, spans: list[Span], arn: str) -> None:
         if spans:

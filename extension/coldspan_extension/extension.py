@@ -12,10 +12,10 @@ import fcntl
 import os
 import time
 
-from coldspan_extension import config, procfs
+from coldspan_extension import config, procfs, starts, timing
 from coldspan_extension.assembly import Assembly
 from coldspan_extension.invocation import Environment
-from coldspan_extension.platform import REPORT, Unreadable, parse_batch
+from coldspan_extension.platform import Unreadable, parse_batch
 from coldspan_wrapper import records
 
 TYPE_CHECKING = False
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from coldspan_extension.boot import Boot
     from coldspan_extension.delivery import Delivery
     from coldspan_extension.invocation import Invocation
+    from coldspan_extension.leftover import Leftover
 
 MS = 1_000_000
 PIPE_SIZE = 1_048_576
 F_SETPIPE_SZ = 1031  # linux/fcntl.h
 SHUTDOWN_MARGIN_NS = 150 * MS
+LONG_INIT_NS = 1_000 * MS
+"""From here on an init may be one that Lambda kills (leftover.py); a shorter one writes no file."""
 LATE_TELEMETRY_NS = 50 * MS
 """How long SHUTDOWN waits for what the platform has still to tell: platform.report of the last invocation comes after
 the freeze, 5 ms on average, 40 at most (elastic/apm-aws-lambda, pull request 347); of a failure only it may tell."""
@@ -62,9 +65,14 @@ class Extension:
         self._delivery_made: Delivery | None = None
         self._event: Event | None = None
         self._pidfd = -1
+        # Of the pipe, while init is going on; on managed instances the process that asks for events is not ours to see.
+        self._init_bytes: list[bytes] | None = None if self._environment.init_type == starts.MANAGED else []
+        self._leftover: Leftover | None = None
+        self._left = b""  # by a process before ours
 
     def run(self) -> None:
         if self._boot.channel >= 0:
+            self._look_for_leftover()
             self._enlarge_pipe()
             self._boot.poller.add(self._boot.channel, self._read_channel)
         while True:
@@ -83,7 +91,8 @@ class Extension:
         """The API's connection is looked at only while it owes us an event."""
         self._boot.poller.add(self._boot.api.fileno(), self._read_event)
         while self._event is None:
-            self._boot.poller.wait()
+            self._boot.poller.wait(self._until_init_is_long())
+        self._init_is_over()
         self._boot.poller.remove(self._boot.api.fileno())
         event, self._event = self._event, None
         return event
@@ -121,6 +130,9 @@ class Extension:
         """Waits for the export it starts, but not for one that an earlier invocation waited for in vain: a collector
         that hangs is billed once. `last`: nothing can be put off any more."""
         self._read_telemetry()
+        if self._left:
+            left, self._left = self._left, b""
+            self._guarded(self._deliver_leftover, left)
         delivery = self._delivery
         delivery.take(self._assembly, self._decoder.corrupt)
         if delivery.start_export(time.time_ns(), limit_ns, last=last):
@@ -153,8 +165,7 @@ class Extension:
 
     def _has_heard_all(self) -> bool:
         self._read_telemetry()
-        last = self._delivery.unreported
-        return self._assembly.is_told and (last is None or REPORT in last.platform)
+        return self._assembly.is_told and not self._delivery.awaits_report
 
     def _read_event(self) -> None:
         self._event = self._boot.api.read_next(time.time_ns())
@@ -165,10 +176,56 @@ class Extension:
                 data = os.read(self._boot.channel, 65536)
             except BlockingIOError:
                 return
+            if self._init_bytes is not None:
+                self._keep(data)
             for record in self._decoder.feed(data):
                 self._guarded(self._assembly.record, record)
                 if record.kind == records.HELLO:
                     self._watch(record.pid)
+
+            if self._init_bytes is not None and timing.runtime_ready(self._environment, timing.INIT):
+                self._init_is_over()
+
+    def _look_for_leftover(self) -> None:
+        try:
+            os.stat(self._boot.leftover_path)
+        except OSError:
+            return
+        from coldspan_extension import leftover
+
+        self._left = leftover.take(self._boot.leftover_path)
+
+    def _until_init_is_long(self) -> "int | None":
+        """ns until it is; None if it is already, or over. Where nothing is observed, there is nothing to keep."""
+        if self._leftover is not None or not self._init_bytes:
+            return None
+        left_ns = self._environment.began_ns + LONG_INIT_NS - time.time_ns()
+        if left_ns > 0:
+            return left_ns
+        from coldspan_extension.leftover import Leftover
+
+        self._leftover = Leftover(self._boot.leftover_path, self._environment, self._init_bytes)
+        return None
+
+    def _keep(self, data: bytes) -> None:
+        if self._leftover is not None:
+            self._leftover.add(data)
+        elif self._init_bytes is not None:
+            self._init_bytes.append(data)
+
+    def _init_is_over(self) -> None:
+        self._init_bytes = None
+        if self._leftover is not None:
+            self._leftover.remove()
+            self._leftover = None
+
+    def _deliver_leftover(self, left: bytes) -> None:
+        from coldspan_extension import leftover
+
+        environment, told = self._environment, self._assembly.earlier
+        killed = leftover.environment_of(left, told, environment.init_type, environment.began_ns)
+        if killed is not None:
+            self._delivery.take_killed_init(killed)
 
     def _watch(self, pid: int) -> None:
         """Has the runtime's end noticed: both ends of the pipe are open for both sides, so no end of file tells it."""

@@ -68,7 +68,8 @@ class Tracer:
         self._sampler = sampler
         self._ratio = ratio
         self._entropy = entropy
-        self._own: list[Span] = []  # the trace of an init, until it is taken
+        self._own: tuple[Ids, bool] | None = None  # of an init's own trace, until it is taken; whether proactive
+        self._own_is_due = False
 
     def trace(self, invocation: Invocation, carried: Attributes) -> list[Span]:
         """The spans of an invocation that is over, SERVER first; none if the sampler leaves it out. `carried` are
@@ -77,7 +78,7 @@ class Tracer:
         if verdict.kind != starts.WARM:
             self.start = verdict
         if verdict.place == starts.OWN:
-            self._own = self._make_own(verdict)
+            self._plan_own(verdict)
         parent, ids = context.parent_of(invocation.facts), Ids(invocation.request_id, invocation.deadline_ms)
         trace_id = parent.trace_id if parent else ids.trace()
         if not sampling.is_sampled(self._sampler, self._ratio, trace_id, parent):
@@ -99,7 +100,7 @@ class Tracer:
             first = spans[1]
             spans += inits.complete(first, ids, self._environment, proactive=False)
         elif verdict.place == starts.OWN and self._own:
-            _link(server, self._own[0])
+            _link(server, self._own[0], timing.phase_of(self._environment))
         spans += _codec_spans(server, ids, named)
         failures.record_invocation(server, named, invocation)
         if "handler" in named and invocation.runtime is not None and self._environment.imports is not None:
@@ -109,12 +110,20 @@ class Tracer:
 
     def take_own(self) -> list[Span]:
         """The trace of an init that no request waited for, its root first: once, when an invocation has linked to it,
-        or when the environment ends without one. Empty where there is none, or where the sampler leaves it out."""
-        if self.start is None and self._environment.ended_ns and not self._own:
+        or when the environment ends without one. Where its report is not there yet, it is left for the next call."""
+        if self.start is None and self._environment.ended_ns:
             self.start = Verdict("unused", False, starts.OWN, "no request came")
-            self._own = self._make_own(self.start)
-        own, self._own = self._own, []
-        return own
+            self._plan_own(self.start)
+        if self._own is None:
+            return []
+        is_told = (
+            platform.INIT_REPORT in self._environment.platform or timing.phase_of(self._environment) != timing.INIT
+        )
+        if not (is_told or self._own_is_due or self._environment.ended_ns):
+            self._own_is_due = True
+            return []
+        (ids, proactive), self._own = self._own, None
+        return inits.own_trace(self._environment, ids, proactive)
 
     def after_response(self, server: Span, invocation: Invocation) -> Span | None:
         """What the environment still spent after the response; None if our own next is not known or came before."""
@@ -139,11 +148,10 @@ class Tracer:
                 span.attributes[attributes.MAX_MEMORY_USED] = int(memory_mb) * MIB
         return span
 
-    def _make_own(self, verdict: Verdict) -> list[Span]:
+    def _plan_own(self, verdict: Verdict) -> None:
         ids = random_ids(self._entropy)
-        if not sampling.is_sampled(self._sampler, self._ratio, ids.trace(), None):
-            return []
-        return inits.own_trace(self._environment, ids, proactive=verdict.kind == starts.PROACTIVE)
+        if sampling.is_sampled(self._sampler, self._ratio, ids.trace(), None):
+            self._own = ids, verdict.kind == starts.PROACTIVE
 
 
 def _facts(invocation: Invocation, environment: Environment) -> starts.Facts:
@@ -248,10 +256,10 @@ def _overhead(invocation: Invocation, environment: Environment) -> Attributes:
     return found
 
 
-def _link(server: Span, init: Span) -> None:
+def _link(server: Span, own: Ids, phase: str) -> None:
     """Jaeger hides a link's attributes, so the trace id stands on the span too."""
-    server.links.append(Link(init.trace_id, init.span_id, {attributes.LINK_TYPE: init.name}))
-    server.attributes[attributes.INIT_TRACE_ID] = init.trace_id.hex()
+    server.links.append(Link(own.trace(), own.span(phase), {attributes.LINK_TYPE: phase}))
+    server.attributes[attributes.INIT_TRACE_ID] = own.trace().hex()
 
 
 def _child(parent: Span, ids: Ids, name: str, label: str, begin_ns: int, end_ns: int) -> Span:

@@ -1,4 +1,4 @@
-"""`coldspan demo`: the sample function under the lab, one cold invocation and two warm ones."""
+"""`coldspan demo`: the sample function under the lab, one cold invocation and two warm ones, and a start that fails."""
 
 import importlib.util
 import shlex
@@ -12,6 +12,7 @@ from coldspan_lab.service import Function
 
 DEMO = Path(__file__).parent / "demo"
 FUNCTION = DEMO / "function"
+BROKEN = DEMO / "broken"
 EVENT = DEMO / "events" / "get-download.json"
 INVOCATIONS = 3
 
@@ -20,15 +21,17 @@ def run() -> None:
     """Raises what a run raises, and ModuleNotFoundError without the sample function's boto3."""
     if importlib.util.find_spec("boto3") is None:
         raise ModuleNotFoundError(name="boto3")
-    plan = lab_run.Plan(Function(FUNCTION, name="downloads"), (EVENT.read_bytes(),) * INVOCATIONS)
-    collected = lab_run.run(plan, Progress(sys.stderr))
+    progress, event = Progress(sys.stderr), EVENT.read_bytes()
+    collected = lab_run.run(lab_run.Plan(Function(FUNCTION, name="downloads"), (event,) * INVOCATIONS), progress)
     traces = collected.traces()
     show(traces, sys.stdout)
+    sys.stdout.write("A start that fails: the same function after a change that did not ship what it imports.\n\n")
+    show(lab_run.run(lab_run.Plan(Function(BROKEN, name="downloads"), (event,)), progress).traces(), sys.stdout)
     spans = sum(len(trace.rows) for trace in traces)
     command = "coldspan" if shutil.which("coldspan") else sys.argv[0]
     to_jaeger = [command, "run", "--otlp", "http://localhost:4318", "--event", EVENT, "-n", INVOCATIONS, FUNCTION]
     sys.stdout.write(
-        f"The layer sent these {spans} spans in {len(collected.exports)} exports to {collected.url}, this run's own "
-        "collector.\nTo send such traces to a Jaeger:\n\n"
+        f"The layer sent the first {len(traces)} traces, {spans} spans in {len(collected.exports)} exports, to "
+        f"{collected.url}, this run's own collector.\nTo send such traces to a Jaeger:\n\n"
         f"  {shlex.join(map(str, to_jaeger))}\n"
     )

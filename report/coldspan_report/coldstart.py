@@ -105,7 +105,7 @@ def _costliest(spans: dict[str, Span]) -> str:
         package = _package(parent if span.name == OTHERS else span)
         spent[package] += span.duration_ns if span.name == OTHERS else _self_ns(span)
         first.setdefault(package, span)
-    if not spent:
+    if not spent or max(spent.values()) < MS:
         return ""
     package = max(spent, key=lambda name: spent[name])
     statement = first[package]

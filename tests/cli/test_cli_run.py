@@ -20,7 +20,7 @@ Coldspan = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeFunction = Callable[..., Path]
 
 RUN = (Path(sys.executable).with_name("coldspan"), "run", "--layer")
-HEAD = re.compile(r"(cold|warm) \| [0-9.]+ ms \| on-demand \| trace [0-9a-f]{32}")
+HEAD = re.compile(r"(cold|warm|init) \| [0-9.]+ ms \| on-demand \| trace [0-9a-f]{32}")
 
 TELLING = """
 import os
@@ -52,10 +52,13 @@ def test_demo_prints_one_cold_and_two_warm_traces_and_how_to_send_them_on(coldsp
     """Without a layer in the cache: it is built."""
     done = coldspan("demo")
     assert done.returncode == 0, done.stderr
-    assert heads(done.stdout) == ["cold", "warm", "warm"]
-    for name in ("init", "load handler", "next", "handler", "response"):
-        assert re.search(rf"^ +{name} .* ms$", done.stdout, re.MULTILINE)
-    assert "error" not in done.stdout
+    assert heads(done.stdout) == ["cold", "warm", "warm", "init", "cold"]
+    good, failing = done.stdout.split("A start that fails")
+    for name in ("init", "load handler", "next", "handler", "response", "import app"):
+        assert re.search(rf"^ +{name} .* ms$", good, re.MULTILINE)
+    assert "error" not in good
+    assert re.search(r"cold: on demand, \d+ ms, \d+ % imports; .* via app\.py:\d+", good)
+    assert re.search(r"^ +import price_rules .*error ModuleNotFoundError$", failing, re.MULTILINE)
     assert f"coldspan run --otlp http://localhost:4318 --event {EVENT} -n 3 {FUNCTION}" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
 

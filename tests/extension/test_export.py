@@ -13,7 +13,7 @@ from coldspan_extension.export.lane import make_exporter
 from coldspan_extension.export.stdout import MAX_LINE, lines_of
 from coldspan_extension.export.worker import Batch, Worker
 from coldspan_extension.log import Log
-from coldspan_extension.span import SERVER, Attributes, Event, Span
+from coldspan_extension.span import SERVER, Attributes, Event, Link, Span
 from coldspan_testing.otlp_receiver import Accept, Hang, OtlpReceiver, Refuse
 
 RESOURCE: Attributes = {"service.name": "fn", "faas.max_memory": 1 << 40, "aws.log.group.names": ["/aws/lambda/fn"]}
@@ -29,6 +29,7 @@ def some_spans() -> list[Span]:
     server = Span("fn", bytes(range(16)), b"serverid", parent, 1_000, 9_000, {"faas.coldstart": True}, SERVER)
     server.trace_state, server.parent_is_remote = "a=b", True
     server.fail("ValueError", "no luck")
+    server.links.append(Link(bytes(range(16, 32)), b"theinit!", {"coldspan.link.type": "init"}))
     handler = Span("handler", bytes(range(16)), b"handleri", b"serverid", 2_000, 3_000, {"n": 1, "f": 0.5, "s": "x"})
     handler.events.append(Event("exception", 2_500, {"exception.type": "ValueError"}))
     return [server, handler]
@@ -59,6 +60,9 @@ def test_every_field_of_a_span_arrives(protocol: str) -> None:
     assert (server.span.start_time_unix_nano, server.span.end_time_unix_nano) == (1_000, 9_000)
     assert (server.span.status.code, server.span.status.message) == (2, "no luck")
     assert server.span.flags & 0x200
+    (link,) = server.span.links
+    assert (link.trace_id, link.span_id) == (bytes(range(16, 32)), b"theinit!")
+    assert [(each.key, each.value.string_value) for each in link.attributes] == [("coldspan.link.type", "init")]
     assert server.attributes == {"faas.coldstart": True, "error.type": "ValueError"}
     assert (handler.span.parent_span_id, handler.span.status.code, handler.span.kind) == (b"serverid", 0, 1)
     assert handler.attributes == {"n": 1, "f": 0.5, "s": "x"}
@@ -82,9 +86,13 @@ def test_stdout_lines_say_the_same_as_protobuf() -> None:
         assert span.pop("traceId") == expected.trace_id.hex()
         assert span.pop("spanId") == expected.span_id.hex()
         assert span.pop("parentSpanId") == expected.parent_span_id.hex()
+        for link, expected_link in zip(span.get("links", []), expected.links, strict=True):
+            assert link.pop("traceId") == expected_link.trace_id.hex()
+            assert link.pop("spanId") == expected_link.span_id.hex()
     for span in theirs["resourceSpans"][0]["scopeSpans"][0]["spans"]:
         for name in ("traceId", "spanId", "parentSpanId"):
-            span.pop(name)
+            for has_it in (span, *span.get("links", [])):
+                has_it.pop(name, None)
         span.setdefault("status", {})
     for span in ours["resourceSpans"][0]["scopeSpans"][0]["spans"]:
         span.setdefault("status", {})

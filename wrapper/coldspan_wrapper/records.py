@@ -107,7 +107,7 @@ FIELDS = {
         ("reported", TEXT),  # the error JSON as posted to /error, cut to MAX_TEXT; empty for a response
     ),
     RESPONSE_END: (("problem", TEXT),),  # why the Runtime API did not accept it; empty when it did
-    # `where` is one of load, decode, handler, encode; `fatal` is 1 where the process ends of it.
+    # `where` is one of load, snapshot, restore, decode, handler, encode; `fatal` is 1 where the process ends of it.
     ERROR: (("where", TEXT), ("type", TEXT), ("message", TEXT), ("stack", TEXT), ("fatal", INT)),
     LOST: (("count", INT),),  # records dropped because the pipe and the backlog were full
     DISABLED: (("reason", TEXT),),  # the wrapper met a fault of its own and stopped recording

@@ -145,6 +145,23 @@ def test_the_second_invocation_of_such_an_environment_is_warm_and_has_no_link() 
     assert not {"coldspan.init.trace_id", "coldspan.init.phase"} & set(second.attributes)
 
 
+def test_an_inits_own_trace_waits_for_its_report_one_export_long() -> None:
+    """Lambda pushes the report after the thaw, often later than the first response."""
+    for report_comes in (True, False):
+        story = Story("provisioned-concurrency")
+        story.init()
+        story.invoked(9_000, "r1", 12_000)
+        story.delivered(9_001, "r1", 12_000)
+        story.served(9_002)
+        story.traces()
+        assert story.init_trace() == []
+        if report_comes:
+            story.platform(102, "initReport", phase="init", status="success", metrics={"durationMs": 101.5})
+        root, *_ = story.init_trace()
+        assert root.attributes.get("coldspan.init.duration") == (0.1015 if report_comes else None)
+        assert story.init_trace() == []
+
+
 def test_an_arrival_time_in_the_event_tells_a_proactive_init_at_once() -> None:
     story = Story()
     story.init()
