@@ -77,8 +77,8 @@ def test_every_span_of_a_run_is_as_the_conventions_ask(start_run: StartRun) -> N
 
 
 def test_times_agree_with_what_lambda_saw(start_run: StartRun) -> None:
-    """The lab's clock is the judge: within 1 ms in the median, 5 ms at worst. On a machine that others use, a process can
-    be kept waiting for that long between its clock and the lab's: one quiet run of three is enough."""
+    """The lab's clock is the judge: within 1 ms in the median, 5 ms at worst. On a machine that others use a process
+    can be kept waiting for that long between its clock and the lab's: one quiet run of three is enough."""
     for _ in range(3):
         differences = _differences_of_a_run(start_run)
         if max(differences) < 5 * MS:

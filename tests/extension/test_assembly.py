@@ -30,6 +30,15 @@ def cold_story() -> Story:
     return story
 
 
+def warm_story() -> Story:
+    """A second invocation, which the runtime has got just now."""
+    story = cold_story()
+    story.traces()
+    story.invoked(500, "r2", 3_500)
+    story.delivered(501, "r2", 3_500)
+    return story
+
+
 def test_a_cold_start_is_one_trace_from_inits_start_to_the_accepted_response() -> None:
     spans = cold_story().trace()
     assert told(spans) == COLD
@@ -121,10 +130,7 @@ def test_an_event_that_reached_the_runtime_first_still_has_a_next_span() -> None
 
 
 def test_decoding_and_encoding_are_shown_from_a_millisecond_on() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(505, records.HANDLER_BEGIN, [])
     story.record(506, records.HANDLER_END)
     story.record(509, records.RESPONSE_BEGIN, 1, 0, "")
@@ -162,10 +168,7 @@ def test_children_lie_inside_their_parents_in_whole_microseconds_one_apart() -> 
 
 
 def test_a_remote_parent_is_adopted_with_its_trace_and_state() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     story.served(502, [("header.traceparent", context), ("header.tracestate", "a=b"), ("event.httpMethod", "GET")])
     server = server_of(story.trace())
@@ -207,10 +210,7 @@ def test_a_record_that_comes_after_its_trace_makes_no_second_one() -> None:
 
 
 def test_a_marshaller_that_calls_ours_tells_the_event_later() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(502, records.HANDLER_BEGIN, [])
     story.served(503, [("event.httpMethod", "GET")])
     spans = story.trace()
@@ -220,10 +220,7 @@ def test_a_marshaller_that_calls_ours_tells_the_event_later() -> None:
 
 
 def test_a_raised_exception_is_an_error_though_the_platform_says_success() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(502, records.HANDLER_BEGIN, [])
     story.record(503, records.HANDLER_END)
     story.record(503, records.ERROR, "handler", "app.Broken", "no luck", "Traceback ...", 0)
@@ -242,10 +239,7 @@ def test_a_raised_exception_is_an_error_though_the_platform_says_success() -> No
 
 
 def test_an_event_that_cannot_be_decoded_never_reaches_the_handler() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(502, records.ERROR, "decode", "Runtime.UnmarshalError", "Unable to unmarshal input", "", 0)
     story.record(503, records.RESPONSE_BEGIN, 90, 0, "{}")
     story.record(504, records.RESPONSE_END, "")
@@ -256,10 +250,7 @@ def test_an_event_that_cannot_be_decoded_never_reaches_the_handler() -> None:
 
 
 def test_an_error_that_nobody_saw_raised_is_read_from_what_was_posted() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     posted = '{"errorMessage":"Unable to parse Client Context","errorType":"Runtime.LambdaContextUnmarshalError"}'
     story.record(503, records.RESPONSE_BEGIN, 90, 0, posted)
     story.record(504, records.RESPONSE_END, "")
@@ -269,10 +260,7 @@ def test_an_error_that_nobody_saw_raised_is_read_from_what_was_posted() -> None:
 
 
 def test_a_timed_out_handler_span_ends_at_its_deadline() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(502, records.HANDLER_BEGIN, [])
     story.platform(3_502, "runtimeDone", requestId="r2", status="timeout")
     story.assembly.shut_down("timeout", T0 + 3_600 * MS)
@@ -285,10 +273,7 @@ def test_a_timed_out_handler_span_ends_at_its_deadline() -> None:
 
 
 def test_a_process_that_exited_has_the_platforms_error_type_and_the_exit_as_event() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(502, records.HANDLER_BEGIN, [])
     story.record(503, records.HANDLER_END)
     story.record(503, records.ERROR, "handler", "SystemExit", "3", "Traceback ...", 1)
@@ -304,20 +289,14 @@ def test_a_process_that_exited_has_the_platforms_error_type_and_the_exit_as_even
 
 
 def test_without_telemetry_shutdown_tells_of_the_crash() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(502, records.HANDLER_BEGIN, [])
     story.assembly.shut_down("failure", T0 + 600 * MS)
     assert server_of(story.trace()).attributes["error.type"] == "Runtime.ExitError"
 
 
 def test_a_second_runtime_done_that_says_timeout_changes_nothing() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(502, records.HANDLER_BEGIN, [])
     story.platform(510, "runtimeDone", requestId="r2", status="error", errorType="Runtime.ExitError")
     story.platform(3_500, "runtimeDone", requestId="r2", status="timeout")
@@ -353,10 +332,7 @@ def test_records_of_the_process_before_a_reset_are_not_mistaken_for_this_ones() 
 
 
 def test_lost_records_cost_their_spans_and_are_counted() -> None:
-    story = cold_story()
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
+    story = warm_story()
     story.record(503, records.HANDLER_END)  # its begin was lost
     story.record(504, records.LOST, 1)
     story.record(504, records.RESPONSE_BEGIN, 90, 0, "")

@@ -91,6 +91,7 @@ def test_a_path_that_cannot_be_written_costs_the_file(tmp_path: Path) -> None:
     file = leftover.Leftover(str(tmp_path / "no" / "such" / "folder"), began(), [HELLO])
     file.add(CLIENT)
     file.remove()
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_link_is_neither_read_nor_written_through(tmp_path: Path, path: str) -> None:
