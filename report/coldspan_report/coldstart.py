@@ -11,7 +11,11 @@ LOAD = "load handler"
 OTHERS = "other imports"
 IMPORT = "import "
 SHOWN_SHARE = 0.04
-"""An import is shown from this share of its trace's duration on: a picture has some 30 rows."""
+"""An import is shown from this share of its trace's duration on: a picture has some 20 rows."""
+FIRST_DEPTH = 4
+"""The handler's module is at 3, what it imports itself at 4: those always have a row."""
+PASSED_ON_SHARE = 0.9
+"""A module that spent this much of its import on importing one other has no row of its own."""
 
 INIT_TYPES = {
     "on-demand": "on demand",
@@ -32,13 +36,21 @@ def rows(trace: Trace) -> list[Row]:
 
 
 def _descend(span: Span, depth: int, children: dict[str, list[Span]], least_ns: float) -> Iterator[Row]:
+    below = _shown(children[span.span_id], least_ns)
+    passes_on = _is_import(span) and depth > FIRST_DEPTH and len(below) == 1
+    if passes_on and below[0].duration_ns >= span.duration_ns * PASSED_ON_SHARE and not _says_something(span):
+        yield from _descend(below[0], depth, children, least_ns)
+        return
     yield Row(depth, span)
-    below = children[span.span_id]
-    if any(_is_import(child) for child in below):
-        kept = [child for child in below if child.duration_ns >= least_ns or _says_something(child)]
-        below = sorted(kept, key=lambda child: -child.duration_ns)
     for child in below:
         yield from _descend(child, depth + 1, children, least_ns)
+
+
+def _shown(below: list[Span], least_ns: float) -> list[Span]:
+    if not any(_is_import(child) for child in below):
+        return below
+    kept = [child for child in below if child.duration_ns >= least_ns or _says_something(child)]
+    return sorted(kept, key=lambda child: -child.duration_ns)
 
 
 def _is_import(span: Span) -> bool:

@@ -38,6 +38,23 @@ def test_advice_of_the_trace_is_repeated(span: MakeSpan, server: MakeSpan) -> No
     assert words == "cold: on demand, 400 ms, 0 % imports; 312 ms compiling 486 modules: ship .pyc"
 
 
+def test_a_module_that_does_little_but_import_another_has_no_row(span: MakeSpan, server: MakeSpan) -> None:
+    (trace,) = traces_of(
+        [
+            server("fn", 0, 1000),
+            span("init", 0, 900, parent="fn"),
+            span("load handler", 0, 900, parent="init"),
+            span("import app", 0, 900, parent="load handler"),
+            span("import package", 0, 890, parent="import app"),
+            span("import package.api", 1, 889, parent="import package"),
+            span("import package.core", 2, 888, parent="import package.api"),
+            span("import numbers", 3, 100, parent="import package.core"),
+        ]
+    )
+    names = [row.span.name for row in coldstart.rows(trace)]
+    assert names[3:] == ["import app", "import package", "import package.core", "import numbers"]
+
+
 def test_short_imports_have_no_row_unless_they_failed_or_were_running(span: MakeSpan, server: MakeSpan) -> None:
     (trace,) = traces_of(
         [
