@@ -19,7 +19,7 @@ Lines, fields separated by tabs, times in monotonic ns, threads by their ident:
     ~ time thread module line                          a sample: this line of a module's body was running
 
 An import that ends before anybody wrote its begin is one line alone. The hot path keeps lists and formats them when it
-writes: a module costs some 3 µs in all (benchmarks/imports.py).
+writes: a module costs 4 to 5 µs in all (benchmarks/imports.py).
 """
 
 import _frozen_importlib as bootstrap
@@ -47,7 +47,7 @@ _COMPILED = "code object from {}"
 
 # An import, as a list: making one is a third of making an object.
 _MODULE, _BEGAN, _THREAD, _IMPORTER, _CODE, _PLACE = range(6)
-_ENDED, _FOUND, _COMPILE, _SPEC, _ERROR, _BEGIN_WRITTEN = range(6, 12)
+_ENDED, _FOUND, _COMPILE, _ORIGIN, _ERROR, _BEGIN_WRITTEN = range(6, 12)
 
 LINE_FROM_NS = 1_000_000
 """The importing line is told of an import that goes on, or took 1 ms: finding one takes 5 µs in a long module."""
@@ -162,7 +162,7 @@ class ImportObserver:
             found = open_.get(spec.name)  # none where somebody makes a module by hand
             if found is not None:
                 found[_FOUND] = now_ns()
-                found[_SPEC] = spec
+                found[_ORIGIN] = spec.origin  # the spec itself would keep the module alive until it is written
                 self._found = found
                 machinery["_verbose_message"] = listen
             return done
@@ -177,7 +177,7 @@ class ImportObserver:
         def _verbose_message(message: str, *args: "Any", **kwargs: "Any") -> "Any":
             machinery["_verbose_message"] = original
             found = self._found
-            if message == _COMPILED and found is not None and getattr(found[_SPEC], "origin", None) == args[0]:
+            if message == _COMPILED and found is not None and found[_ORIGIN] == args[0]:
                 found[_COMPILE] = time.monotonic_ns() - found[_FOUND]
             return original(message, *args, **kwargs)
 
@@ -198,7 +198,7 @@ class ImportObserver:
 def _line(item: "Any") -> str:
     if isinstance(item, str):
         return item
-    module, began_ns, thread, importer, code, place, ended_ns, found_ns, compile_ns, spec, error, _ = item
+    module, began_ns, thread, importer, code, place, ended_ns, found_ns, compile_ns, origin, error, _ = item
     if len(module) > MAX_FIELD:
         module = module[:MAX_FIELD]
     if not isinstance(importer, str) or len(importer) > MAX_FIELD:
@@ -207,11 +207,10 @@ def _line(item: "Any") -> str:
     if not ended_ns:
         item[_BEGIN_WRITTEN] = True
         return f">\t{began_ns}\t{thread}\t{module}\t{importer}\t{line}"
-    origin = getattr(spec, "origin", None) or ""
     text = "" if error is None else _describe(error)
     return (
         f"<\t{began_ns}\t{thread}\t{module}\t{importer}\t{line}\t{ended_ns}\t{found_ns}\t{compile_ns}"
-        f"\t{origin[-MAX_ORIGIN:]}\t{text}"
+        f"\t{origin[-MAX_ORIGIN:] if origin else ''}\t{text}"
     )
 
 
