@@ -203,7 +203,8 @@ class Assembly:
     def take_lost(self) -> int:
         """How many records were lost since the last call: dropped by the wrapper, or in a place they do not belong."""
         lost, self._lost = self._lost, 0
-        return lost
+        runtime = self.environment.runtime
+        return lost + (runtime.imports.take_lost() if runtime is not None else 0)
 
     def take(self) -> list[Invocation]:
         """The invocations that are over, each once, oldest first."""

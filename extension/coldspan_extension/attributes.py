@@ -27,6 +27,8 @@ IMPORT_FIND = "coldspan.import.find.duration"
 IMPORT_COMPILED = "coldspan.import.compiled"
 IMPORT_COMPILE = "coldspan.import.compile.duration"
 MODULE_BODY = "coldspan.module_body.duration"
+MODULE_BODY_SHARE = "coldspan.module_body.share"
+SAMPLED = "coldspan.sampled"
 ADVICE = "coldspan.advice"
 RESPONSE_SIZE = "coldspan.response.size"
 PLATFORM_DURATION = "coldspan.platform.duration"
@@ -66,6 +68,8 @@ REGISTRY: "dict[str, tuple[str, str, str]]" = {
     IMPORT_COMPILED: (BOOL, "", "There was no valid bytecode: the source was compiled."),
     IMPORT_COMPILE: (DOUBLE, "s", "How long compiling took; on load handler, of all modules."),
     MODULE_BODY: (DOUBLE, "s", "Sampled: how long about this line of a module's body ran, beside importing."),
+    MODULE_BODY_SHARE: (DOUBLE, "1", "The same as a share of the whole load."),
+    SAMPLED: (BOOL, "", "What it stands beside was looked at every 15 ms, not measured."),
     ADVICE: (TEXT, "", "In words, what to change."),
     RESPONSE_SIZE: (INT, "By", "The response's body, or the error's, as it was posted."),
     PLATFORM_DURATION: (DOUBLE, "s", "The invocation's duration as Lambda measured it (platform.report)."),

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from coldspan_extension import attributes, config, resource
+from coldspan_extension import attributes, config, resource, timing
 from coldspan_extension.assembly import RECENT, Assembly
 from coldspan_extension.boot import Boot
 from coldspan_extension.export import Exported, Failed
@@ -71,6 +71,7 @@ class Delivery:
                 self._lost_records = self._queue.dropped = self._export_ns = 0
             self._send(spans, invocation.arn)
             self._tell_start(invocation)
+            _forget_imports(invocation)
         self._take_after_responses()
         self._send(self._tracer.take_own(), "")
 
@@ -87,7 +88,8 @@ class Delivery:
         self._answered = waiting
 
     def take_killed_init(self, environment: Environment) -> None:
-        """Queues the trace of an init before ours, of which the process was killed."""
+        """Queues the trace of an init before ours, of which the process was killed. After an invocation was taken: the
+        resource is the function's, whose ARN only invocations tell for sure."""
         function = resource.function_name(self._boot.environ)
         tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         environment.imports = self._environment.imports
@@ -209,6 +211,13 @@ class Delivery:
         if listener is not None and config.is_own_listener(self._config.endpoint, listener.port):
             self._boot.note("endpoint_is_own_listener", endpoint=self._config.endpoint, instead="lines on stdout")
             self._config.endpoint = ""
+
+
+def _forget_imports(invocation: Invocation) -> None:
+    """Of the handler, once told or left out: those of the load belong to the environment, and are asked for again."""
+    begin_ns = invocation.at.get(records.HANDLER_BEGIN, 0)
+    if invocation.runtime is not None and begin_ns:
+        invocation.runtime.imports.forget(begin_ns, timing.invocation_end(invocation))
 
 
 def _import_policy(settings: config.Config) -> Policy | None:

@@ -130,11 +130,11 @@ class Extension:
         """Waits for the export it starts, but not for one that an earlier invocation waited for in vain: a collector
         that hangs is billed once. `last`: nothing can be put off any more."""
         self._read_telemetry()
+        delivery = self._delivery
+        delivery.take(self._assembly, self._decoder.corrupt)
         if self._left:
             left, self._left = self._left, b""
             self._guarded(self._deliver_leftover, left)
-        delivery = self._delivery
-        delivery.take(self._assembly, self._decoder.corrupt)
         if delivery.start_export(time.time_ns(), limit_ns, last=last):
             self._wait(lambda: not delivery.is_busy, limit_ns)
 

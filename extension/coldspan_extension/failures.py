@@ -136,7 +136,8 @@ def _death(invocation: Invocation) -> str:
         return told or TIMEOUT
     # SHUTDOWN's reason; AWS's emulator calls a crash ReleaseFail.
     crashed = invocation.shutdown_reason.lower() in ("failure", "releasefail")
-    died = invocation.runtime is not None and invocation.runtime.ended_ns
+    died_ns = invocation.runtime.ended_ns if invocation.runtime is not None else 0
+    died = died_ns and invocation.shutdown_reason.lower() != "spindown"  # then Lambda itself ended it
     if told in ("", EXIT_ERROR) and _ran_out_of_memory(invocation):
         return OUT_OF_MEMORY
     return told or (EXIT_ERROR if done is not None or crashed or died else "")

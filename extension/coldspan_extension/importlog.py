@@ -37,14 +37,15 @@ class Import:
 
 
 class Sample:
-    """A line of a module's body that ran at `at_ns`, Unix time."""
+    """A line of a module's body that ran at `at_ns`, Unix time, and `took_ns` since the look before."""
 
-    __slots__ = ("at_ns", "line", "module")
+    __slots__ = ("at_ns", "line", "module", "took_ns")
 
-    def __init__(self, at_ns: int, module: str, line: int) -> None:
+    def __init__(self, at_ns: int, module: str, line: int, took_ns: int) -> None:
         self.at_ns = at_ns
         self.module = module
         self.line = line
+        self.took_ns = took_ns
 
 
 class ImportLog:
@@ -56,6 +57,7 @@ class ImportLog:
     def __init__(self, task_root: str, stdlib: str) -> None:
         self.lost = 0
         self.samples: list[Sample] = []
+        self.thread = ""  # the one that loads the handler's module, and runs it: it imports first
         self._unread: list[tuple[str, int]] = []
         self._imports: dict[tuple[str, str, str], Import] = {}  # by thread, begin and module
         self._origins: dict[str, str] = {}
@@ -86,11 +88,25 @@ class ImportLog:
                 continue
             found.children = []
             stack = stacks.setdefault(found.thread, [])
-            while stack and stack[-1].ended_ns and stack[-1].ended_ns <= found.began_ns:
-                stack.pop()
+            over = [place for place, one in enumerate(stack) if one.ended_ns and one.ended_ns <= found.began_ns]
+            del stack[min(over, default=len(stack)) :]  # with what was inside: its own end may be lost
             (stack[-1].children if stack else outermost).append(found)
             stack.append(found)
         return outermost
+
+    def forget(self, begin_ns: int, end_ns: int) -> None:
+        """What began and ended in that time is told: a handler may import, in vain, in every invocation."""
+        self.read()
+        self._imports = {
+            key: found
+            for key, found in self._imports.items()
+            if not (begin_ns <= found.began_ns and 0 < found.ended_ns <= end_ns)
+        }
+
+    def take_lost(self) -> int:
+        """How many lines were lost since the last call."""
+        lost, self.lost = self.lost, 0
+        return lost
 
     def file_of(self, module: str) -> str:
         """Where the module was found; empty where that is not known."""
@@ -111,11 +127,12 @@ class ImportLog:
     def _read(self, fields: list[str], offset_ns: int) -> None:
         at_ns = offset_ns + int(fields[1])
         if fields[0] == "~":
-            self.samples.append(Sample(at_ns, fields[3], int(fields[4])))
+            self.samples.append(Sample(at_ns, fields[3], int(fields[4]), int(fields[5])))
             return
-        if fields[0] not in ("<", ">") or len(self._imports) >= MAX_IMPORTS:
-            raise ValueError
         key = (fields[2], fields[1], fields[3])
+        if fields[0] not in ("<", ">") or (len(self._imports) >= MAX_IMPORTS and key not in self._imports):
+            raise ValueError
+        self.thread = self.thread or fields[2]
         found = self._imports.get(key) or Import(fields[3], fields[2], at_ns, fields[4], int(fields[5]))
         if fields[0] == "<":
             ended_ns, found_ns, compile_ns = int(fields[6]), int(fields[7]), int(fields[8])

@@ -12,8 +12,6 @@ from coldspan_extension.span import INTERNAL, Attributes, Event, Span
 
 US = 1_000
 SECOND = 1_000_000_000
-SAMPLE_NS = 15_000_000
-"""How far the wrapper's samples of a module's body are apart."""
 MISSING_BYTECODE_FROM_NS = 1_000_000
 MAX_SPANS = 60
 """Of one load or handler, unless all are asked for."""
@@ -66,7 +64,7 @@ def import_spans(parent: Span, label: str, ids: Ids, log: ImportLog, policy: Pol
     if not nodes:
         return []
     shown = _shown(nodes, policy, failed=parent.error)
-    tree = _Tree(ids, log, shown, nodes[0].found.thread)
+    tree = _Tree(ids, log, shown)
     tree.below(parent, label, roots)
     parent.attributes[attributes.IMPORT_COUNT] = len(nodes)
     _tell_missing_bytecode(parent, [node.found for node in nodes])
@@ -75,10 +73,12 @@ def import_spans(parent: Span, label: str, ids: Ids, log: ImportLog, policy: Pol
 
 
 def _shown(nodes: list[_Node], policy: Policy, failed: bool) -> set[_Node]:
-    """Longer first; whoever is shown has its parents shown, which are longer still. The outermost are shown always."""
+    """Longer first; whoever is shown has its parents shown, which are longer still. The handler's module always is."""
     wanted = [node for node in nodes if node.duration_ns >= policy.threshold_ns]
     wanted = sorted(wanted, key=lambda node: -node.duration_ns)[: policy.limit]
-    wanted += [node for node in nodes if node.parent is None or not node.found.ended_ns]
+    roots = [node for node in nodes if node.parent is None]
+    wanted += roots if len(roots) == 1 else []
+    wanted += [node for node in nodes if not node.found.ended_ns][: max(policy.limit, 1)]
     if failed:
         wanted += [node for node in nodes if node.found.error and _led_to_failure(node)]
     shown = set()
@@ -98,30 +98,32 @@ def _led_to_failure(node: _Node) -> bool:
 class _Tree:
     """Spans made from the outside in, by node."""
 
-    def __init__(self, ids: Ids, log: ImportLog, shown: set[_Node], thread: str) -> None:
-        """`thread` is the one that the outermost parent ran in: what others import beside it, it does not wait for."""
+    def __init__(self, ids: Ids, log: ImportLog, shown: set[_Node]) -> None:
         self.spans: dict[_Node, Span] = {}
         self.others: list[Span] = []
-        self._thread = thread
+        self._thread = log.thread  # the outermost parent's: what others import beside it, it does not wait for
         self._ids = ids
         self._log = log
         self._shown = shown
 
     def below(self, parent: Span, label: str, nodes: list[_Node]) -> None:
         """The children of a span that is there already, and what it spent itself."""
-        cut = [node for node in nodes if node not in self._shown]
+        cut = [node for node in nodes if node not in self._shown and self._is_waited_for(node)]
         counts: dict[str, int] = {}
         spent_ns = 0
         for node in nodes:
             if node in self._shown:
                 name = f"import {node.found.module}"
                 counts[name] = counts.get(name, 0) + 1
-                if node.parent is not None or node.found.thread == self._thread:
+                if self._is_waited_for(node):
                     spent_ns += node.duration_ns
                 self._import(parent, node, name, f"{label}/{name}#{counts[name]}")
         if cut:
             spent_ns += self._others(parent, f"{label}/other imports#1", cut)
         parent.attributes[attributes.SELF_TIME] = max(0, parent.end_ns - parent.start_ns - spent_ns) / SECOND
+
+    def _is_waited_for(self, node: _Node) -> bool:
+        return node.parent is not None or node.found.thread == self._thread
 
     def _import(self, parent: Span, node: _Node, name: str, label: str) -> None:
         found = node.found
@@ -148,8 +150,8 @@ class _Tree:
             told[attributes.IMPORT_ERROR] = found.error
             if parent.error and _led_to_failure(node):
                 span.fail(found.error.partition(":")[0])
-        if not found.ended_ns:
-            told[attributes.TRUNCATED] = True
+        if not found.ended_ns and (parent.error or attributes.TRUNCATED in parent.attributes):
+            told[attributes.TRUNCATED] = True  # else its end alone was lost
         self.below(span, label, node.children)
 
     def _others(self, parent: Span, label: str, cut: list[_Node]) -> int:
@@ -187,6 +189,7 @@ def _tell_module_bodies(parent: Span, log: ImportLog, nodes: list[_Node], spans:
             lines.setdefault((sample.module, sample.line), []).append(sample)
     by_module = {node.found.module: node for node in nodes}
     for (module, line), samples in lines.items():
+        took_ns = min(sum(sample.took_ns for sample in samples), parent.end_ns - parent.start_ns)
         node = by_module.get(module)
         while node is not None and node not in spans:
             node = node.parent
@@ -194,7 +197,9 @@ def _tell_module_bodies(parent: Span, log: ImportLog, nodes: list[_Node], spans:
         told: Attributes = {
             semconv.CODE_FILE_PATH: log.file_of(module) or module,
             semconv.CODE_LINE_NUMBER: line,
-            attributes.MODULE_BODY: len(samples) * SAMPLE_NS / SECOND,
+            attributes.MODULE_BODY: took_ns / SECOND,
+            attributes.MODULE_BODY_SHARE: round(took_ns / max(parent.end_ns - parent.start_ns, 1), 3),
+            attributes.SAMPLED: True,
         }
         span.events.append(Event("module body", samples[0].at_ns, told))
 

@@ -105,6 +105,8 @@ def invocation_end(invocation: Invocation) -> int:
     done = invocation.platform.get(platform.RUNTIME_DONE)
     died_ns = invocation.runtime.ended_ns if invocation.runtime else 0
     end_ns = done.time_ns if done else died_ns or invocation.over_ns
+    if invocation.deadline_ns and not done:  # what was noticed later is the end of something else
+        end_ns = min(end_ns, invocation.deadline_ns)
     last_seen_ns = max([invocation.invoked_ns, *invocation.at.values()])
     if invocation.deadline_ns and has_timed_out(invocation):
         end_ns = min(end_ns, invocation.deadline_ns)

@@ -42,8 +42,8 @@ class Told:
             self.lines.append(f"<\t{head}\t{tail}")
         return self
 
-    def sampled(self, at: float, module: str, line: int) -> "Told":
-        self.lines.append(f"~\t{round(at * MS)}\t1\t{module}\t{line}")
+    def sampled(self, at: float, module: str, line: int, elapsed: float = 15) -> "Told":
+        self.lines.append(f"~\t{round(at * MS)}\t1\t{module}\t{line}\t{round(elapsed * MS)}")
         return self
 
     def spans(
@@ -199,6 +199,8 @@ def test_what_a_module_did_beside_importing_is_an_event_with_its_line() -> None:
         "code.file.path": f"{TASK}/app.py",
         "code.line.number": 9,
         "coldspan.module_body.duration": 0.03,
+        "coldspan.module_body.share": 0.3,
+        "coldspan.sampled": True,
     }
     (nearest,) = named["import botocore"].events  # json is not shown
     assert nearest.attributes["code.file.path"] == f"{STDLIB}/json/__init__.py"

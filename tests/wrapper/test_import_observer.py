@@ -1,11 +1,16 @@
 """Imports under observation: they do what they do without it, on every Python, and each is told with its times."""
 
+import contextlib
 import json
+import os
+import py_compile
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -13,7 +18,9 @@ import six
 
 from coldspan_testing import cache, interpreters
 from coldspan_wrapper import records
+from coldspan_wrapper.channel import Channel
 from coldspan_wrapper.imports import MAX_FIELD, MAX_LINES, MAX_ORIGIN, ImportObserver
+from coldspan_wrapper.recorder import Recorder
 
 ZOO = Path(__file__).parent / "zoo" / "run.py"
 WRAPPER = cache.CHECKOUT / "wrapper"
@@ -88,8 +95,6 @@ def test_an_import_tells_its_times_its_origin_and_who_wanted_it(observed: Observ
 
 def test_a_module_with_bytecode_was_not_compiled(observed: Observed, folder: Path) -> None:
     (folder / "with_bytecode.py").write_text("x = 1\n")
-    import py_compile
-
     py_compile.compile(str(folder / "with_bytecode.py"))
     import_module("with_bytecode")
     assert observed.ended("with_bytecode")[8] == "0"
@@ -163,3 +168,70 @@ def test_a_fault_of_ours_ends_the_observation_and_no_import(folder: Path) -> Non
 def test_the_longest_lines_fit_one_record() -> None:
     widest = len("<") + 11 + 2 * MAX_FIELD + MAX_ORIGIN + MAX_FIELD + 6 * 20
     assert MAX_LINES * widest <= records.MAX_TEXT
+
+
+@pytest.mark.parametrize("spoilt", ["stale", "of another Python"])
+def test_bytecode_that_is_not_valid_is_compiled_and_told(observed: Observed, folder: Path, spoilt: str) -> None:
+    source = folder / "spoilt_one.py"
+    source.write_text("x = 1\n")
+    compiled = Path(py_compile.compile(str(source)) or "")
+    if spoilt == "stale":
+        os.utime(source, (1, 1))
+    else:
+        compiled.write_bytes(b"\0\0\r\n" + compiled.read_bytes()[4:])
+    import_module("spoilt_one")
+    assert int(observed.ended("spoilt_one")[8]) > 0
+
+
+def test_nothing_of_a_failed_import_is_kept_alive(observed: Observed, folder: Path) -> None:
+    class Local:
+        pass
+
+    def tries() -> "weakref.ref[Local]":
+        local = Local()
+        with contextlib.suppress(ImportError):
+            import_module("not_there_either")
+        return weakref.ref(local)
+
+    assert tries()() is None
+
+
+def test_a_spec_whose_origin_is_no_text_is_imported_all_the_same(observed: Observed, folder: Path) -> None:
+    class Finder:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
+            return ModuleSpec(name, self, origin=Path("/somewhere")) if name == "odd_one" else None  # type: ignore[arg-type]
+
+        def create_module(self, spec: object) -> None:
+            return None
+
+        def exec_module(self, module: object) -> None:
+            return None
+
+    finder = Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        import_module("odd_one")
+    finally:
+        sys.meta_path.remove(finder)
+    assert observed.ended("odd_one")[9] == ""
+
+
+def test_what_a_signal_handler_raises_while_our_code_runs_is_the_users(folder: Path) -> None:
+    class Alarm(Exception):
+        pass
+
+    def interrupted(_: str) -> None:
+        exec(compile("raise alarm", "/var/task/app.py", "exec"), {"alarm": Alarm()})
+
+    channel = Channel(str(folder / "channel"))
+    recorder = Recorder(channel)
+    observer = ImportObserver(interrupted, recorder._disable)
+    observer.install()
+    (folder / "waiting_one.py").write_text("x = 1\n")
+    try:
+        with pytest.raises(Alarm):
+            import_module("waiting_one")
+    finally:
+        observer.uninstall()
+        os.close(channel.descriptor)
+    assert recorder.fault is None

@@ -16,7 +16,8 @@ Lines, fields separated by tabs, times in monotonic ns, threads by their ident:
                                                        one that ended; `found`: when it was found and created, 0 if it
                                                        was not; `compile`: ns from there until its source was
                                                        compiled, 0 if it had bytecode
-    ~ time thread module line                          a sample: this line of a module's body was running
+    ~ time thread module line elapsed                  a sample: this line of a module's body was running; ns since
+                                                       the look before
 
 An import that ends before anybody wrote its begin is one line alone. The hot path keeps lists and formats them when it
 writes: a module costs 4 to 5 µs in all (benchmarks/imports.py).
@@ -43,12 +44,14 @@ MAX_IMPORTER_FRAMES = 8
 _MACHINERY = frozenset(("importlib._bootstrap", "importlib._bootstrap_external", "importlib"))
 
 _REPLACED = ("_ModuleLockManager", "_init_module_attrs", "_verbose_message")
-_COMPILED = "code object from {}"
+_COMPILED, _NOT_VALID = "code object from {}", "{}"
 
 # An import, as a list: making one is a third of making an object.
 _MODULE, _BEGAN, _THREAD, _IMPORTER, _CODE, _PLACE = range(6)
 _ENDED, _FOUND, _COMPILE, _ORIGIN, _ERROR, _BEGIN_WRITTEN = range(6, 12)
 
+WRITE_EVERY_NS = 1_000_000
+"""What waits is written with the next begin, if that much passed since the last time."""
 LINE_FROM_NS = 1_000_000
 """The importing line is told of an import that goes on, or took 1 ms: finding one takes 5 µs in a long module."""
 
@@ -65,6 +68,7 @@ class ImportObserver:
         self._writing = allocate_lock()
         self._sampling = False
         self._broken = False
+        self._written_ns = 0
         self._found: list[Any] | None = None  # the latest: its loader comes next
         self._originals: dict[str, Any] = {}
 
@@ -100,13 +104,16 @@ class ImportObserver:
                 some = self._waiting[:MAX_LINES]
                 del self._waiting[: len(some)]  # whoever appends meanwhile appends behind
                 self._write("\n".join(map(_line, some)))
+            self._written_ns = time.monotonic_ns()
+        except Exception as fault:
+            self._broke(fault)
         finally:
             self._writing.release()
 
     def _broke(self, fault: Exception) -> None:
+        self._fail(fault)
         self.uninstall()
         self._broken, self._sampling = True, False
-        self._fail(fault)
 
     def _observed_lock(self, base: "Any") -> type:
         enter, leave, modules = base.__enter__, base.__exit__, sys.modules
@@ -124,11 +131,12 @@ class ImportObserver:
                             frame = _importer(frame)
                         code, place = frame.f_code, frame.f_lasti
                         importer = frame.f_globals.get("__name__")
-                        began = [name, now_ns(), get_ident(), importer, code, place, 0, 0, 0, None, None, False]
+                        began_ns = now_ns()
+                        began = [name, began_ns, get_ident(), importer, code, place, 0, 0, 0, None, None, False]
                         lock._import = began
                         waiting.append(began)
                         open_.setdefault(name, began)
-                        if len(open_) == 1 and not self._sampling:
+                        if began_ns - self._written_ns > WRITE_EVERY_NS:
                             self.flush()  # the process may die of what comes now
                     except Exception as fault:
                         self._broke(fault)
@@ -141,13 +149,13 @@ class ImportObserver:
                     try:
                         ended[_ENDED] = now_ns()
                         if error is not None:
-                            ended[_ERROR] = error
+                            ended[_ERROR] = _describe(error)  # not the exception: its frames hold what users have
                         if ended[_BEGIN_WRITTEN]:
                             waiting.append(ended)
                         if open_.get(ended[_MODULE]) is ended:
                             del open_[ended[_MODULE]]
-                        if error is not None or not open_ or len(waiting) >= MAX_LINES:
-                            self.flush()  # at once after an error: it is not ours to keep alive
+                        if not open_ or len(waiting) >= MAX_LINES:
+                            self.flush()
                     except Exception as fault:
                         self._broke(fault)
                 return left
@@ -159,12 +167,15 @@ class ImportObserver:
 
         def _init_module_attrs(spec: "Any", *args: "Any", **kwargs: "Any") -> "Any":
             done = original(spec, *args, **kwargs)
-            found = open_.get(spec.name)  # none where somebody makes a module by hand
-            if found is not None:
-                found[_FOUND] = now_ns()
-                found[_ORIGIN] = spec.origin  # the spec itself would keep the module alive until it is written
-                self._found = found
-                machinery["_verbose_message"] = listen
+            try:
+                found = open_.get(spec.name)  # none where somebody makes a module by hand
+                if found is not None:
+                    found[_FOUND] = now_ns()
+                    found[_ORIGIN] = spec.origin
+                    self._found = found
+                    machinery["_verbose_message"] = listen
+            except Exception as fault:
+                self._broke(fault)
             return done
 
         return _init_module_attrs
@@ -175,7 +186,8 @@ class ImportObserver:
         original = machinery["_verbose_message"]
 
         def _verbose_message(message: str, *args: "Any", **kwargs: "Any") -> "Any":
-            machinery["_verbose_message"] = original
+            if message != _NOT_VALID:  # of bytecode; then it compiles, and says so
+                machinery["_verbose_message"] = original
             found = self._found
             if message == _COMPILED and found is not None and found[_ORIGIN] == args[0]:
                 found[_COMPILE] = time.monotonic_ns() - found[_FOUND]
@@ -185,11 +197,16 @@ class ImportObserver:
 
     def _sample(self, thread: int, sleep: "Callable[[float], None]" = time.sleep) -> None:
         try:
+            looked_ns = time.monotonic_ns()
             while self._sampling:
                 sleep(SAMPLE_EVERY_S)
-                place = _module_body(sys._current_frames().get(thread))
+                place, before_ns = _module_body(sys._current_frames().get(thread)), looked_ns
+                looked_ns = time.monotonic_ns()
                 if place is not None and self._sampling:
-                    self._waiting.append(f"~\t{time.monotonic_ns()}\t{thread}\t{place[0][-MAX_FIELD:]}\t{place[1]}")
+                    module, line = place
+                    self._waiting.append(
+                        f"~\t{looked_ns}\t{thread}\t{module[-MAX_FIELD:]}\t{line}\t{looked_ns - before_ns}"
+                    )
                 self.flush()
         except Exception as fault:
             self._broke(fault)
@@ -203,14 +220,18 @@ def _line(item: "Any") -> str:
         module = module[:MAX_FIELD]
     if not isinstance(importer, str) or len(importer) > MAX_FIELD:
         importer = str(importer or "")[:MAX_FIELD]
+    if not ended_ns:
+        # Before the second look: what ends meanwhile is told twice then, and not never.
+        item[_BEGIN_WRITTEN] = True
+        ended_ns = item[_ENDED]
     line = _line_at(code, place) if not ended_ns or ended_ns - began_ns >= LINE_FROM_NS else 0
     if not ended_ns:
-        item[_BEGIN_WRITTEN] = True
         return f">\t{began_ns}\t{thread}\t{module}\t{importer}\t{line}"
-    text = "" if error is None else _describe(error)
+    if not isinstance(origin, str):  # some finder's own
+        origin = ""
     return (
         f"<\t{began_ns}\t{thread}\t{module}\t{importer}\t{line}\t{ended_ns}\t{found_ns}\t{compile_ns}"
-        f"\t{origin[-MAX_ORIGIN:] if origin else ''}\t{text}"
+        f"\t{origin[-MAX_ORIGIN:]}\t{error or ''}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Facts about the process, written as they happen. Its methods never raise: the first fault switches recording off."""
+"""Facts about the process, written as they happen. No fault of ours leaves it: the first one switches recording off."""
 
 import os
 import sys
@@ -186,7 +186,10 @@ class Recorder:
         self.spent(at_ns)
 
     def _disable(self, fault: Exception) -> None:
-        """Ends recording, and tells the extension why, if that much still works."""
+        """Ends recording, and tells the extension why, if that much still works. What a signal handler of the user's
+        raised while our code ran is not ours: it goes on to where it would have gone."""
+        if _is_users(fault):
+            raise fault
         if self.fault is not None:
             return
         self.fault = fault
@@ -195,6 +198,14 @@ class Recorder:
             self._channel.write(records.encode(records.DISABLED, self._invocation, time.monotonic_ns(), reason))
         except Exception:
             pass  # the channel itself is what broke: `fault` keeps the first reason
+
+
+def _is_users(fault: Exception) -> bool:
+    """Whether it was raised outside our package: all that we call in turn is ours, or C."""
+    trace = fault.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and not trace.tb_frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def describe(error: BaseException) -> "tuple[str, str, str]":
@@ -238,4 +249,5 @@ def _is_ours(trace: "TracebackType") -> bool:
     return module.startswith("coldspan_wrapper.") or frame.f_code.co_filename == _START
 
 
-_START = __file__.rpartition("/")[0] + "/start.py"
+_PACKAGE = __file__.rpartition("/")[0]
+_START = _PACKAGE + "/start.py"
