@@ -32,8 +32,6 @@ def start_error(environment: Environment, phase: str) -> Error | None:
     reported = next((failure for failure in _start_failures(environment, phase) if not failure.is_fatal), None)
     if reported is not None:
         return reported.type, reported.message
-    if timing.runtime_ready(environment, phase):
-        return None
     for kind in _TOLD_BY[phase]:
         event = environment.platform.get(kind)
         if event is not None and event.status == "success":
@@ -41,7 +39,7 @@ def start_error(environment: Environment, phase: str) -> Error | None:
         if event is not None and event.status:
             # A timeout's errorType, where there is one, says no more than Runtime.Unknown.
             return (TIMEOUT if event.status == "timeout" else event.text("errorType") or UNKNOWN), ""
-    return _silent_end(environment)
+    return None if timing.runtime_ready(environment, phase) else _silent_end(environment)
 
 
 def record_start(span: Span, load: Span | None, environment: Environment) -> None:

@@ -31,6 +31,18 @@ def layer_folder(text: str) -> Path:
     return path
 
 
+def python(text: str) -> Path:
+    """A name for PATH, or a file: of a virtual environment, its link must stay one."""
+    return Path(text).absolute() if os.sep in text else Path(text)
+
+
+def variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise ArgumentTypeError(f"{text}: expected NAME=VALUE, a name of letters, digits and _")
+    return name, value
+
+
 def event(text: str) -> bytes:
     """The payload: what is in the file of that name, else the text itself."""
     is_file = os.path.exists(text)

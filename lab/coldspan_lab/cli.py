@@ -118,7 +118,20 @@ def _add_run(parser: ArgumentParser) -> None:
         default=[],
         help=f"make something go wrong; several may (docs/faults.md). NAME is one of: {', '.join(FAULTS)}",
     )
-    add("--python", type=Path, default=Path(sys.executable), help="the function's Python, with awslambdaric installed")
+    add(
+        "--env",
+        metavar="NAME=VALUE",
+        action="append",
+        type=arguments.variable,
+        default=[],
+        help="one of the function's environment variables; the shell's own are not passed on",
+    )
+    add(
+        "--python",
+        type=arguments.python,
+        default=Path(sys.executable),
+        help="the function's Python, with awslambdaric installed",
+    )
     add("--layer", metavar="PATH", type=arguments.layer_folder, help="a layer's folder (default: this coldspan's own)")
     add("--json", action="store_true", help="print the spans as lines of OTLP/JSON, one for each export")
     parser.set_defaults(execute=_run, parser=parser)
@@ -136,6 +149,8 @@ def _add_layer_build(parser: ArgumentParser) -> None:
 def _run(options: Namespace) -> None:
     if problem := arguments.handler_problem(options.handler, options.path):
         options.parser.error(f"argument --handler: {problem}")
+    if "restore-timeout" in options.fault and options.init_type is not InitType.SNAP_START:
+        options.parser.error("argument --fault: restore-timeout: nothing is restored but with --init-type snap-start")
     from coldspan_lab import run
     from coldspan_lab.screen import Progress, show
     from coldspan_lab.service import Function
@@ -148,6 +163,7 @@ def _run(options: Namespace) -> None:
         arguments.function_name(options.path),
         options.python,
         timeout_s=options.timeout,
+        environment=dict(options.env),
         init_type=options.init_type,
         **({"memory_mb": options.memory, "limit_resources": True} if options.memory else {}),
     )

@@ -63,7 +63,7 @@ async def _run(plan: Plan, progress: Progress) -> Collected:
 
 async def _invoke(plan: Plan, endpoint: str, progress: Progress) -> None:
     """One after the other. The layer's last export comes when the environment shuts down, before this returns."""
-    environment = {**plan.function.environment, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **plan.function.environment}
     function = replace(plan.function, environment=environment)
     async with LocalLambda(function, layer=plan.layer, faults=plan.faults, on_log=progress.log) as service:
         for number, payload in enumerate(plan.payloads, 1):

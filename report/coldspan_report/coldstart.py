@@ -14,6 +14,8 @@ SHOWN_SHARE = 0.04
 """An import is shown from this share of its trace's duration on: a picture has some 20 rows."""
 FIRST_DEPTH = 4
 """The handler's module is at 3, what it imports itself at 4: those always have a row."""
+SAMPLED_FROM_S = 0.025
+"""A line is looked at every 15 ms: what was seen once only is chance."""
 PASSED_ON_SHARE = 0.9
 """A module that spent this much of its import on importing one other has no row of its own."""
 
@@ -79,6 +81,10 @@ def explain(trace: Trace) -> str:
     if load is None:
         return parts[0]
     spans = {row.span.span_id: row.span for row in trace.rows if _is_import(row.span)}
+    handler = {row.span.span_id for row in trace.rows if row.span.name == "handler"}
+    spans = {
+        key: span for key, span in spans.items() if not _is_below(span, handler, spans)
+    }  # init did not wait for it
     parts[0] += f", {_import_ns(load, spans) / max(root.duration_ns, 1):.0%} imports".replace("%", " %")
     if costliest := _costliest(spans):
         parts.append(costliest)
@@ -88,6 +94,12 @@ def explain(trace: Trace) -> str:
         str(event.attributes["coldspan.advice"]) for event in load.events if "coldspan.advice" in event.attributes
     ]
     return "; ".join(parts)
+
+
+def _is_below(span: Span, handler: set[str], spans: dict[str, Span]) -> bool:
+    while (up := spans.get(span.parent_span_id)) is not None:
+        span = up
+    return span.parent_span_id in handler
 
 
 def _type(root: Span) -> str:
@@ -134,6 +146,9 @@ def _package(span: Span) -> str:
 def _beside(trace: Trace) -> str:
     """The line of a module's body that ran longest without importing."""
     bodies = [event for row in trace.rows for event in row.span.events if event.name == "module body"]
+    bodies = [
+        event for event in bodies if _body_s(event) >= SAMPLED_FROM_S and event.attributes.get("code.line.number")
+    ]
     if not bodies:
         return ""
     longest = max(bodies, key=_body_s)

@@ -128,6 +128,18 @@ def test_init_type_is_what_the_function_is_told(coldspan: Coldspan, function: Ma
     assert f'Invocation 1 of 1: 200 "{told}"' in done.stderr
 
 
+def test_variables_that_are_named_reach_the_function(coldspan: Coldspan, function: MakeFunction) -> None:
+    source = "import os\n\n\ndef handler(event, context):\n    return os.environ['TABLE']\n"
+    done = coldspan("run", "--layer", layer_tree(), "--env", "TABLE=a=b", function(source))
+    assert 'Invocation 1 of 1: 200 "a=b"' in done.stderr
+
+
+def test_the_functions_python_may_be_named_from_here(coldspan: Coldspan, function: MakeFunction) -> None:
+    here = os.path.relpath(sys.executable)
+    done = coldspan("run", "--layer", layer_tree(), "--python", here, function(TELLING))
+    assert done.returncode == 0, done.stderr
+
+
 def test_json_is_the_only_output_and_one_line_for_each_export(coldspan: Coldspan, function: MakeFunction) -> None:
     done = coldspan("run", "--json", "--layer", layer_tree(), function())
     assert done.returncode == 0, done.stderr

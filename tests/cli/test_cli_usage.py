@@ -16,6 +16,9 @@ Coldspan = Callable[..., "subprocess.CompletedProcess[str]"]
 MakeFunction = Callable[..., Path]
 
 RUN = [
+    (["--env", "NAME"], "argument --env: NAME: expected NAME=VALUE"),
+    (["--env", "A B=1"], "argument --env: A B=1: expected NAME=VALUE"),
+    (["--fault", "restore-timeout"], "argument --fault: restore-timeout: nothing is restored but with --init-type"),
     (["--event", "{x"], "argument --event: {x: there is no such file, and it is not JSON"),
     (["--event", "/"], "argument --event: /: cannot be read: Is a directory"),
     (["--event", __file__], f"argument --event: {__file__}: the file's content is not JSON"),
