@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from coldspan_extension.leftover import Leftover
 
 MS = 1_000_000
+EMPTY_PIPE_EVERY_NS = 100 * MS
 PIPE_SIZE = 1_048_576
 F_SETPIPE_SZ = 1031  # linux/fcntl.h
 SHUTDOWN_MARGIN_NS = 150 * MS
@@ -74,7 +75,6 @@ class Extension:
         if self._boot.channel >= 0:
             self._look_for_leftover()
             self._enlarge_pipe()
-            self._boot.poller.add(self._boot.channel, self._read_channel)
         while True:
             event = self._next()
             if event.is_shutdown:
@@ -88,10 +88,12 @@ class Extension:
                 self._delivery.say(self._assembly)  # loading the logger takes time, and nobody waits for it now
 
     def _next(self) -> "Event":
-        """The API's connection is looked at only while it owes us an event."""
+        """The API's connection is looked at only while it owes us an event. Meanwhile the pipe is emptied now and then:
+        to be woken by each of an init's records would cost the function more than to write them."""
         self._boot.poller.add(self._boot.api.fileno(), self._read_event)
         while self._event is None:
-            self._boot.poller.wait(self._until_init_is_long())
+            self._boot.poller.wait(min(self._until_init_is_long() or EMPTY_PIPE_EVERY_NS, EMPTY_PIPE_EVERY_NS))
+            self._read_channel()
         self._init_is_over()
         self._boot.poller.remove(self._boot.api.fileno())
         event, self._event = self._event, None
@@ -109,7 +111,7 @@ class Extension:
         )
         self._read_channel()
         if config.holds_next(self._boot.environ):
-            self._wait(lambda: self._is_over(invocation) or not self._is_observed(), limit_ns)
+            self._wait_for_records(lambda: self._is_over(invocation) or not self._is_observed(), limit_ns)
         if time.time_ns() < limit_ns:  # later, everything has to wait for the next occasion
             self._deliver(limit_ns)
         return invocation
@@ -145,6 +147,13 @@ class Extension:
 
             self._delivery_made = Delivery(self._boot, self._environment)
         return self._delivery_made
+
+    def _wait_for_records(self, done: "Callable[[], bool]", limit_ns: int) -> None:
+        channel = self._boot.channel
+        if channel >= 0:
+            self._boot.poller.add(channel, self._read_channel)
+        self._wait(done, limit_ns)
+        self._boot.poller.remove(channel)
 
     def _wait(self, done: "Callable[[], bool]", limit_ns: int) -> None:
         """Lets everybody report until it is done, or until `limit_ns`."""

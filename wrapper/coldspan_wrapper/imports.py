@@ -50,7 +50,7 @@ _COMPILED, _NOT_VALID = "code object from {}", "{}"
 _MODULE, _BEGAN, _THREAD, _IMPORTER, _CODE, _PLACE = range(6)
 _ENDED, _FOUND, _COMPILE, _ORIGIN, _ERROR, _BEGIN_WRITTEN = range(6, 12)
 
-WRITE_EVERY_NS = 1_000_000
+WRITE_EVERY_NS = 5_000_000
 """What waits is written with the next begin, if that much passed since the last time."""
 LINE_FROM_NS = 1_000_000
 """The importing line is told of an import that goes on, or took 1 ms: finding one takes 5 µs in a long module."""
