@@ -17,9 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from coldspan_extension.extension import Extension
+
 DEFAULT_LISTEN = ("0.0.0.0", 24318)  # noqa: S104 - Lambda's core reaches us by the sandbox's own address
 MAX_NOTES = 20
 MAX_PAUSE_S = 0.5  # an event that waits for us keeps the environment, up to the function's timeout
+INIT_AHEAD = ("provisioned-concurrency", "snap-start", "lambda-managed-instances")
 ON_DEMAND_EVENTS = b'["INVOKE","SHUTDOWN"]'
 
 
@@ -55,16 +58,24 @@ def main(started: "dict[str, str]") -> None:
     try:
         _register(boot, started)
         _prepare(boot)
+        serving = None
+        if boot.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in INIT_AHEAD:
+            serving = _serving(boot, started)
+            serving.load()  # nobody waits for this init, nor pays for it by the invocation
         boot.next_asked_ns = time.time_ns()
         boot.api.ask_next()
-        from coldspan_extension import extension
-
-        extension.run(boot, began_ns=_nanoseconds(started.get("began", "")))
+        (serving or _serving(boot, started)).run()
     except Exception as fault:
         idle(boot, fault)
     # Not by returning: the interpreter would wait for the exporter's thread, which first imported `threading` and so
     # passes for the main thread there. Everything of ours is written unbuffered.
     os._exit(0)
+
+
+def _serving(boot: Boot, started: "dict[str, str]") -> "Extension":
+    from coldspan_extension.extension import Extension
+
+    return Extension(boot, _nanoseconds(started.get("began", "")))
 
 
 def _register(boot: Boot, started: "dict[str, str]") -> None:

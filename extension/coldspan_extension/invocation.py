@@ -96,7 +96,8 @@ class Invocation:
         self.is_over = False  # nothing more will be seen of it but its report
         self.over_ns = 0  # when that became known without a response
         self.shutdown_reason = ""
-        self.next_asked_ns = 0  # our own event/next after it
+        self.next_asked_ns = 0  # our own event/next after it; before its end where nothing was held back for it
+        self.returned_ns = 0  # the runtime's next call after it
 
     @property
     def deadline_ns(self) -> int:

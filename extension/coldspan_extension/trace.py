@@ -126,10 +126,11 @@ class Tracer:
         return inits.own_trace(self._environment, ids, proactive)
 
     def after_response(self, server: Span, invocation: Invocation) -> Span | None:
-        """What the environment still spent after the response; None if our own next is not known or came before."""
-        if not invocation.next_asked_ns or not invocation.at.get(records.RESPONSE_END):
+        """What the environment still spent after the response, until runtime and extension had asked for their next
+        events; None where there was no response, or where neither is known to have asked."""
+        if not invocation.at.get(records.RESPONSE_END):
             return None
-        end_ns = floor(invocation.next_asked_ns)
+        end_ns = floor(max(invocation.next_asked_ns, invocation.returned_ns))
         if end_ns <= server.end_ns:
             return None
         ids = Ids(invocation.request_id, invocation.deadline_ms)

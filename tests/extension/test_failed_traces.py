@@ -77,7 +77,7 @@ def test_the_request_whose_init_fails_again_has_a_server_span_though_no_extensio
     xray = {"type": "X-Amzn-Trace-Id", "value": "Root=1-5f35ae12-0c0fec141ab77a00bc047aa2;Sampled=0"}
     story.platform(72, "start", requestId="r1", version="$LATEST", functionArn=ARN, tracing=xray)
     story.platform(75, "runtimeDone", requestId="r1", status="error", errorType="Runtime.ImportModuleError")
-    assert not story.assembly.has_over
+    assert story.assembly.take() == []
     story.shut_down(90, "failure")
     spans = story.trace()
     assert told(spans) == REINIT_FAILED
