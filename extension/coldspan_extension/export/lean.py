@@ -54,19 +54,23 @@ class LeanExporter:
 
 def tls_context(config: Config) -> "ssl.SSLContext":
     """Verifies certificate and name, against the user's own authorities or those that come with the layer. Raises
-    OSError (ssl.SSLError is one) for a file that cannot be used."""
+    OSError, naming the file that cannot be used."""
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trust = _shipped_trust()
-    if config.certificate:
-        context.load_verify_locations(cafile=config.certificate)
-    elif trust:
-        context.load_verify_locations(capath=trust)
-    else:
-        context.load_default_certs()
-    if config.client_certificate:
-        context.load_cert_chain(config.client_certificate, config.client_key or None)
+    try:
+        trust = config.certificate or _shipped_trust()
+        if config.certificate:
+            context.load_verify_locations(cafile=trust)
+        elif trust:
+            context.load_verify_locations(capath=trust)
+        else:
+            context.load_default_certs()
+        if config.client_certificate:
+            trust = config.client_certificate
+            context.load_cert_chain(config.client_certificate, config.client_key or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise OSError(f"{trust}: {error}") from error
     return context
 
 
