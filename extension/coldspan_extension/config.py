@@ -47,6 +47,7 @@ class Config:
         self.endpoint_is_base = True
         self.lane = AUTO
         self.flush = ADAPTIVE
+        self.flush_delay_ms = 0  # how old a trace may get before it is due; 0 leaves it to the flush policy
         self.memory_mb = 0  # of the function; 0 where Lambda does not tell
         self.needs_requests = ""  # what of the network only requests knows how to do
         self.protocol = "http/protobuf"
@@ -90,6 +91,7 @@ def parse(environ: "Mapping[str, str]") -> Config:
     config.insecure = read.text(read.otlp("INSECURE")).lower() == "true"
     config.lane = read.choice("COLDSPAN_EXPORTER", LANES, config.lane)
     config.flush = read.choice("COLDSPAN_FLUSH", FLUSHES, config.flush)
+    config.flush_delay_ms = read.milliseconds("OTEL_BSP_SCHEDULE_DELAY", config.flush_delay_ms)
     memory = read.text("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
     config.memory_mb = int(memory) if memory.isdigit() else 0
     config.needs_requests = _needs_requests(config, read)

@@ -134,6 +134,7 @@ class Extension:
                 handler_ns=self._history.handler_ns,
                 export_ns=delivery.sending_ns if delivery is not None else 0,
                 memory_mb=self._config.memory_mb,
+                delay_ns=self._config.flush_delay_ms * MS,
                 can_export=delivery is None or delivery.can_export(now_ns),
             )
         )

@@ -22,7 +22,8 @@ MANY = 200
 DUE_AFTER_NS = 5 * SECOND
 SMALL_SHARE = 0.3
 SMALL_DUE_AFTER_NS = 30 * SECOND
-"""How old a trace may get in a burst. A function with a small share of a CPU pays some 100 ms for an export."""
+"""How old a trace may get in a burst, unless OTEL_BSP_SCHEDULE_DELAY says it. A function with a small share of a CPU
+pays some 100 ms for an export."""
 
 KNOWN_GAPS = 5
 FEWEST_GAPS = 3
@@ -35,7 +36,17 @@ VCPU_MB = 1769
 class Situation:
     """What is known when an invocation begins. Times are ns, 0 where nobody knows."""
 
-    __slots__ = ("age_ns", "can_export", "export_ns", "gaps_ns", "handler_ns", "memory_mb", "policy", "waiting")
+    __slots__ = (
+        "age_ns",
+        "can_export",
+        "delay_ns",
+        "export_ns",
+        "gaps_ns",
+        "handler_ns",
+        "memory_mb",
+        "policy",
+        "waiting",
+    )
 
     def __init__(
         self,
@@ -46,6 +57,7 @@ class Situation:
         handler_ns: int = 0,
         export_ns: int = 0,
         memory_mb: int = 0,
+        delay_ns: int = 0,
         can_export: bool = True,
     ) -> None:
         self.policy = policy
@@ -55,6 +67,7 @@ class Situation:
         self.handler_ns = handler_ns  # the shortest of the latest invocations, from event to response
         self.export_ns = export_ns  # the latest export
         self.memory_mb = memory_mb
+        self.delay_ns = delay_ns  # how old a trace may get, if the user says so
         self.can_export = can_export  # the breaker's word
 
 
@@ -99,7 +112,7 @@ def is_burst(now: Situation) -> bool:
 
 def _due_after(now: Situation) -> int:
     is_small = 0 < now.memory_mb < SMALL_SHARE * VCPU_MB
-    return SMALL_DUE_AFTER_NS if is_small else DUE_AFTER_NS
+    return now.delay_ns or (SMALL_DUE_AFTER_NS if is_small else DUE_AFTER_NS)
 
 
 class History:

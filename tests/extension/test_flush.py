@@ -40,6 +40,10 @@ SMALL = 128
         (Situation(gaps_ns=BURST, waiting=9, age_ns=5 * SECOND, handler_ns=SHORT, export_ns=5 * MS), HOLD),
         (Situation(gaps_ns=BURST, waiting=9, age_ns=5 * SECOND, handler_ns=LONG, export_ns=5 * MS), BESIDE),
         (Situation(gaps_ns=BURST, waiting=MANY, age_ns=SECOND, handler_ns=LONG, export_ns=5 * MS), BESIDE),
+        # what the user says of it goes first
+        (Situation(gaps_ns=BURST, waiting=9, age_ns=5 * SECOND, delay_ns=9 * SECOND), NOTHING),
+        (Situation(gaps_ns=BURST, waiting=1, age_ns=MS, delay_ns=MS, memory_mb=SMALL), HOLD),
+        (Situation("deferred", BURST, waiting=1, age_ns=MS, delay_ns=MS), BESIDE),
         # the burst ended: this one came late, so may the next
         (Situation(gaps_ns=(*BURST, HOUR), waiting=9, age_ns=HOUR), HOLD),
         # a small function pays more for an export: its burst may be slower, and its traces older
