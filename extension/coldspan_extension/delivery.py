@@ -31,15 +31,16 @@ class Delivery:
         self._environment = environment
         self._config = settings
         choice = lane.choose(settings, environment.init_type, has_sdk=lane.has_sdk())
+        self._lane = choice.lane
         self._note_other_lane(choice)
-        self._log = Log(settings.log_level, through_structlog=choice.lane == config.SDK)
+        self._log = Log(settings.log_level, through_structlog=self._lane == config.SDK)
         self._refuse_own_endpoint()
         self._note_other_python()
         environment.imports = _import_policy(self._config)
         function = resource.function_name(boot.environ)
         self._tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         self._queue = Queue()
-        self._worker = Worker(lambda: lane.make_exporter(self._config, choice.lane, self._log))
+        self._worker = Worker(lambda: lane.make_exporter(self._config, self._lane, self._log))
         boot.poller.add(self._worker.fileno(), self._collect)
         self._resource: Attributes = {}  # from the first invocation on, it stays as it is
         self._answered: list[tuple[Span, Invocation]] = []  # whose `after response` is still to come, oldest first
@@ -125,6 +126,11 @@ class Delivery:
     def load(self) -> None:
         """Makes the exporter ready, where init is on nobody's path."""
         self._worker.load()
+
+    def load_light(self) -> None:
+        """The same if it takes no more than some milliseconds."""
+        if self._lane == config.LEAN:
+            self._worker.load()
 
     def can_export(self, now_ns: int) -> bool:
         """Neither a pause after failures, nor an export that an earlier invocation waited for in vain."""

@@ -5,7 +5,7 @@ response into a timeout, so everything has a limit before it. And Lambda tells o
 the wait for a response also ends when the runtime's process does.
 
 What delivers (traces, logger, exporters) is loaded when there is something to deliver: until then every import here
-competes with the function for its CPU.
+competes with the function for its CPU. Of a small function that is worse the other way round.
 """
 
 import fcntl
@@ -73,7 +73,7 @@ class Extension:
         self._left = b""  # by a process before ours
 
     def load(self) -> None:
-        """What delivers, the exporter included: where nobody waits for init."""
+        """Loads what delivers, the exporter included: where nobody waits for init."""
         self._delivery.load()
 
     def run(self) -> None:
@@ -82,6 +82,8 @@ class Extension:
         if self._boot.channel >= 0:
             self._look_for_leftover()
             self._enlarge_pipe()
+        if flush.loads_early(self._config.memory_mb):
+            self._delivery.load_light()
         while True:
             event = self._next()
             if event.is_shutdown:
