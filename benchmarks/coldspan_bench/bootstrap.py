@@ -4,7 +4,7 @@ import os
 import site
 import sys
 
-import awslambdaric.__main__
+import awslambdaric.__main__ as awslambdaricmain
 
 task = os.environ["LAMBDA_TASK_ROOT"]
 layer = os.environ.get("BENCH_LAYER_PYTHON")
@@ -14,4 +14,4 @@ else:
     sys.path[0:0] = [task, layer]
     site.addsitedir(layer)
 os.environ.setdefault("PYTHONPATH", os.environ["LAMBDA_RUNTIME_DIR"])
-awslambdaric.__main__.main([task, os.environ["_HANDLER"]])
+awslambdaricmain.main([task, os.environ["_HANDLER"]])

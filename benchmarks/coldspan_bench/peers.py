@@ -52,7 +52,6 @@ PEERS = (
         "datadog",
         {
             "DD_LAMBDA_HANDLER": "app.handler",
-            "DD_TRACE_AGENT_URL": "http://{collector}",
             "DD_API_KEY": "none",
             "DD_TRACE_ENABLED": "true",
         },
