@@ -34,8 +34,8 @@ layer: install  ## Build the layer for this Python into dist/coldspan.zip
 	@mkdir -p dist
 	$(BIN)/coldspan layer build --output dist/coldspan.zip
 
-bench: install  ## Measure what the layer costs, in pairs with and without it
-	$(BIN)/python -I benchmarks/cold_and_warm.py $(ARGS)
+bench: install  ## Measure what the layer costs (ARGS="--list" names what, ARGS="--situation trivial" picks)
+	$(BIN)/python -Im coldspan_bench $(ARGS)
 	$(BIN)/python -I benchmarks/imports.py
 
 clean:  ## Remove what the other targets made

@@ -16,6 +16,7 @@ PACKAGES = {
     "coldspan_layer": "layer",
     "coldspan_report": "report",
     "coldspan_lab": "lab",
+    "coldspan_bench": "benchmarks",
 }
 
 # What each may import of ours besides itself; the wrapper's records are the one module that two processes share.
@@ -26,6 +27,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "coldspan_layer": set(),
     "coldspan_report": set(),
     "coldspan_lab": {*RECORDS, "coldspan_layer", "coldspan_layer.*", "coldspan_report", "coldspan_report.*"},
+    "coldspan_bench": {
+        "coldspan_lab",
+        "coldspan_lab.*",
+        "coldspan_layer",
+        "coldspan_layer.*",
+        "coldspan_report",
+        "coldspan_report.*",
+    },
 }
 
 # Split, so that this file passes its own test.

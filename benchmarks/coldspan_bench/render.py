@@ -1,0 +1,146 @@
+"""Tables of a results file: as text, and as Markdown between the marks of a document.
+
+    python -Im coldspan_bench.render results.json                         # everything, as text
+    python -Im coldspan_bench.render results.json docs/performance.md     # renews what stands between its marks
+
+A mark is `<!-- bench: NAME -->`, and what it begins ends at `<!-- /bench -->`. NAME is `targets`, `machine`, `layer`,
+or a situation's.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from coldspan_bench import summary, targets
+
+MARKED = re.compile(r"(<!-- bench: (?P<name>\S+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
+UNITS = {
+    "throttled first": "periods",
+    "exports at shutdown": "",
+    "spans": "",
+    "bytes exported": "bytes",
+    "extension memory before": "MiB",
+    "extension memory after": "MiB",
+    "extension alone after": "MiB",
+    "runtime memory after": "MiB",
+}
+"""Everything else is in ms."""
+MET = {True: "yes", False: "**no**", None: ""}
+
+Row = list[str]
+
+
+def text(results: dict[str, Any]) -> str:
+    blocks = [machine(results)]
+    for name, situation in results["situations"].items():
+        blocks.append(f"{name}: {situation['title']}\n{_aligned(situation_rows(situation))}{_skipped(situation)}")
+    blocks.append(_aligned(target_rows(results)))
+    blocks.append(_aligned(layer_rows(results)))
+    return "\n\n".join(blocks)
+
+
+def renewed(document: str, results: dict[str, Any]) -> str:
+    """The document with its marked parts made anew. A part that the results do not have stays as it is."""
+
+    def part(found: re.Match[str]) -> str:
+        made = _part(found["name"], results)
+        return f"{found[1]}{made}{found[3]}" if made else found[0]
+
+    return MARKED.sub(part, document)
+
+
+def _part(name: str, results: dict[str, Any]) -> str:
+    if name == "machine":
+        return machine(results) + "\n"
+    if name == "targets":
+        return _markdown(target_rows(results))
+    if name == "layer":
+        return _markdown(layer_rows(results))
+    situation = results["situations"].get(name)
+    return _markdown(situation_rows(situation)) + _skipped(situation) if situation else ""
+
+
+def machine(results: dict[str, Any]) -> str:
+    found = results["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    where = f"{found['cpus']} CPUs ({found['cpu']}), Linux {found['kernel']}, load {found['load']}"
+    return f"{results['date'][:10]}, {where}; {versions}; {results['rounds']} rounds. `{results['command']}`"
+
+
+def situation_rows(situation: dict[str, Any]) -> list[Row]:
+    """A row for each configuration and figure: median, spread, differences to the references."""
+    rows = [["configuration", "figure", "median", "10 to 90 %", "over bare", "over the C extension"]]
+    for name in situation["configurations"]:
+        label = name
+        for figure in situation["figures"]:
+            found = summary.figure(situation, name, figure)
+            if found is None:
+                continue
+            unit = UNITS.get(figure, "ms")
+            rows.append(
+                [
+                    label,
+                    figure,
+                    f"{_number(found.median)} {unit}".rstrip(),
+                    f"{_number(found.low)} to {_number(found.high)}",
+                    "" if found.over_bare is None else f"{_number(found.over_bare, '+')}",
+                    "" if found.over_floor is None else f"{_number(found.over_floor, '+')}",
+                ]
+            )
+            label = ""
+    return rows
+
+
+def target_rows(results: dict[str, Any]) -> list[Row]:
+    rows = [["target", "configuration", "limit", "measured", "met"]]
+    for verdict in targets.verdicts(results):
+        rows.append([verdict.title, verdict.configuration, verdict.limit, verdict.measured, MET[verdict.met]])
+    return rows
+
+
+def layer_rows(results: dict[str, Any]) -> list[Row]:
+    kinds = ("unzipped", "zipped")
+    rows = [["part of the layer", *kinds]]
+    for name, part in results["layer"].items():
+        rows.append([name, *(f"{part[kind] / targets.MB:.2f} MB" if kind in part else "" for kind in kinds)])
+    return rows
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Three digits that matter."""
+    if abs(value) >= 100:
+        return f"{value:{sign}.0f}"
+    return f"{value:{sign}.1f}" if abs(value) >= 10 else f"{value:{sign}.2f}"
+
+
+def _skipped(situation: dict[str, Any]) -> str:
+    """A line for each configuration without figures."""
+    found = [(name, each["skipped"]) for name, each in situation["configurations"].items() if "skipped" in each]
+    return "".join(f"\nNot measured: {name}: {reason.splitlines()[0][:200]}\n" for name, reason in found)
+
+
+def _aligned(rows: list[Row]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(rows: list[Row]) -> str:
+    head, *body = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body]) + "\n"
+
+
+def main() -> None:
+    if len(sys.argv) < 2:
+        raise SystemExit(f"usage: python -Im coldspan_bench.render RESULTS [DOCUMENT]...\n\n{__doc__}")
+    results = json.loads(Path(sys.argv[1]).read_text())
+    if len(sys.argv) == 2:
+        print(text(results))
+    for document in map(Path, sys.argv[2:]):
+        document.write_text(renewed(document.read_text(), results))
+
+
+if __name__ == "__main__":
+    main()
