@@ -81,6 +81,13 @@ def test_all_imports_are_spans_when_all_are_asked_for(start_run: StartRun) -> No
     assert missing.span.status.code == 0  # it was caught
 
 
+def test_an_import_that_raised_and_was_caught_is_named_in_the_sum(start_run: StartRun) -> None:
+    others = below(served(start_run), "init", "load handler", "import app", "other imports")
+    assert others.attributes["coldspan.import.errors"] == [
+        "not_installed: ModuleNotFoundError: No module named 'not_installed'"
+    ]
+
+
 def test_switched_off_nothing_is_observed_of_imports(start_run: StartRun) -> None:
     run = served(start_run, COLDSPAN_IMPORTS="off")
     assert not [span for span in run.receiver.spans if span.span.name.startswith("import ")]
