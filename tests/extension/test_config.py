@@ -41,6 +41,8 @@ BAD = [
     ("OTEL_TRACES_EXPORTER", "zipkin", "exporter", "otlp"),
     ("OTEL_TRACES_SAMPLER", "jaeger_remote", "sampler", "parentbased_always_on"),
     ("COLDSPAN_FLUSH", "never", "endpoint", ""),
+    ("COLDSPAN_PROACTIVE_AFTER", "1s", "proactive_after_ms", 1_000),
+    ("COLDSPAN_PROACTIVE_AFTER", "0", "proactive_after_ms", 1_000),
     ("OTEL_LOG_LEVEL", "loud", "log_level", "info"),
 ]
 
