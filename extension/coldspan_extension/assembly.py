@@ -272,7 +272,6 @@ class Assembly:
 
     def _client(self, runtime: Runtime, record: Record, at_ns: int) -> None:
         runtime.client_seen = True
-        runtime.client_version = record.text("version")
         problem = record.text("problem")
         if problem:
             runtime.is_silent = True

@@ -64,6 +64,7 @@ class Config:
         self.resource_attributes: dict[str, str] = {}
         self.imports = "auto"
         self.imports_threshold_ms = 5
+        self.proactive_after_ms = 1_000
         self.log_level = "info"
         self.invalid: list[Invalid] = []
 
@@ -103,6 +104,7 @@ def parse(environ: "Mapping[str, str]") -> Config:
     config.imports = read.choice("COLDSPAN_IMPORTS", IMPORTS, config.imports)
     read.choice("COLDSPAN_MODULE_BODY", SWITCH, "auto")
     config.imports_threshold_ms = read.milliseconds("COLDSPAN_IMPORTS_THRESHOLD", config.imports_threshold_ms)
+    config.proactive_after_ms = read.milliseconds("COLDSPAN_PROACTIVE_AFTER", config.proactive_after_ms)
     config.log_level = read.choice("OTEL_LOG_LEVEL", LOG_LEVELS, config.log_level)
     return config
 

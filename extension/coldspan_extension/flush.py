@@ -34,8 +34,8 @@ VCPU_MB = 1769
 
 
 def loads_early(memory_mb: int) -> bool:
-    """Whether what delivers is loaded during init, 4 ms of CPU time. Init has a whole vCPU, also where an invocation has
-    a part of one: there it would take, and be billed, up to 14 times as long. 0: unknown."""
+    """Whether what delivers is loaded during init: 4 ms of CPU time. Init has a whole vCPU also where an invocation has
+    a part of one, and would be billed for up to 14 times as long. 0: unknown."""
     return 0 < memory_mb < VCPU_MB
 
 

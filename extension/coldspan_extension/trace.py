@@ -74,7 +74,7 @@ class Tracer:
     def trace(self, invocation: Invocation, carried: Attributes) -> list[Span]:
         """The spans of an invocation that is over, SERVER first; none if the sampler leaves it out. `carried` are
         attributes that go with whichever SERVER span comes next: what exporting took, what was dropped."""
-        verdict = starts.judge(_facts(invocation, self._environment))
+        verdict = starts.judge(_facts(invocation, self._environment), self._environment.proactive_after_ns)
         if verdict.kind != starts.WARM:
             self.start = verdict
         if verdict.place == starts.OWN:

@@ -42,6 +42,8 @@ BAD = [
     ("OTEL_TRACES_SAMPLER", "jaeger_remote", "sampler", "parentbased_always_on"),
     ("COLDSPAN_FLUSH", "never", "flush", "adaptive"),
     ("COLDSPAN_EXPORTER", "rust", "lane", "auto"),
+    ("COLDSPAN_PROACTIVE_AFTER", "1s", "proactive_after_ms", 1_000),
+    ("COLDSPAN_PROACTIVE_AFTER", "0", "proactive_after_ms", 1_000),
     ("OTEL_LOG_LEVEL", "loud", "log_level", "info"),
 ]
 
