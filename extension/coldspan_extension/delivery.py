@@ -1,10 +1,9 @@
 """From invocations that are over to spans that arrived: makes traces, queues and exports them, says what went wrong."""
 
-import os
 import sys
 import time
 
-from coldspan_extension import attributes, config, resource, timing
+from coldspan_extension import attributes, config, resource, timing, tree
 from coldspan_extension.assembly import RECENT, Assembly
 from coldspan_extension.boot import Boot
 from coldspan_extension.export import Exported, Failed, lane
@@ -268,9 +267,8 @@ def _import_policy(settings: config.Config) -> Policy | None:
 
 def _built_for() -> str:
     """The Python version in the layer's file `coldspan/python`; empty outside a layer."""
-    package = os.path.dirname(os.path.abspath(__file__))
     try:
-        with open(os.path.join(os.path.dirname(os.path.dirname(package)), "python"), encoding="ascii") as file:
+        with open(tree.path("python"), encoding="ascii") as file:
             return file.read().strip()
     except OSError:
         return ""

@@ -9,7 +9,7 @@ competes with the function for its CPU. Of a small function that is worse the ot
 """
 
 import fcntl
-import os
+import posix as os
 import time
 
 from coldspan_extension import config, flush, procfs, starts, timing

@@ -1,7 +1,7 @@
 """Our own log: JSON lines on stderr. Through structlog where the sdk lane is loaded anyway; its import takes 64 to 130
 ms, so the lean lane writes the same lines itself."""
 
-import os
+import posix as os
 import sys
 import time
 

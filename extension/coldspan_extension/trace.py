@@ -15,7 +15,7 @@ Jaeger shows microseconds, warns of children outside their parents, and finds a 
 not touch: so phases are in whole microseconds, one apart at least, inside their parent.
 """
 
-import os
+import posix as os
 
 from coldspan_extension import (
     attributes,

@@ -1,9 +1,9 @@
 """Which exporter does the job. choose() is pure; the exporter is made in the worker's thread: the sdk lane takes up to
 seconds to load on a small function."""
 
-import os
 import sys
 
+from coldspan_extension import tree
 from coldspan_extension.boot import INIT_AHEAD
 from coldspan_extension.config import LEAN, SDK, Config
 from coldspan_extension.export import Exported, Exporter
@@ -43,7 +43,7 @@ def choose(config: Config, init_type: str, *, has_sdk: bool) -> Choice:
 
 def has_sdk() -> bool:
     """Whether the sdk lane's packages are there: not in a layer that was built --lean-only."""
-    return any(os.path.isdir(os.path.join(folder, "opentelemetry", "sdk")) for folder in sys.path)
+    return any(tree.exists(f"{folder}/opentelemetry/sdk") for folder in sys.path)
 
 
 class NoneExporter:

@@ -3,9 +3,9 @@
 It does not wait to try again: that is billed. What may be retried goes back to the queue, for a later occasion.
 """
 
-import os
 import time
 
+from coldspan_extension import tree
 from coldspan_extension.config import Config
 from coldspan_extension.export import Exported, Failed
 from coldspan_extension.export.connection import Connection, Unreachable
@@ -77,9 +77,8 @@ def tls_context(config: Config) -> "ssl.SSLContext":
 def _shipped_trust() -> str:
     """The layer's folder of certificates, hashed as OpenSSL looks them up: it reads the one it needs, where a file
     with all of them takes 20 to 35 ms to load. Empty outside a layer."""
-    tree = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    folder = os.path.join(tree, "trust")
-    return folder if os.path.isdir(folder) else ""
+    folder = tree.path("trust")
+    return folder if tree.exists(folder) else ""
 
 
 def _gzip(body: bytes) -> bytes:

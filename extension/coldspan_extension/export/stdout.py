@@ -1,6 +1,6 @@
 """Traces as OTLP/JSON lines on stdout, where no endpoint is set: they land in the function's log group."""
 
-import os
+import posix as os
 
 from coldspan_extension import json1, semconv
 from coldspan_extension.export import Exported, Failed

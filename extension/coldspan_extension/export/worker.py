@@ -6,7 +6,7 @@ pipe, at the next occasion.
 """
 
 import _thread
-import os
+import posix as os
 import time
 
 from coldspan_extension.export import Exported, Exporter, Failed
