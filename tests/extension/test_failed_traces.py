@@ -356,3 +356,19 @@ def test_events_and_records_that_are_lost_alike_leave_one_server_span_each(count
     traces = story.traces()
     assert [server_of(spans).attributes["faas.invocation_id"] for spans in traces] == [f"r{n}" for n in range(count)]
     assert [marks(spans) for spans in traces] == [{}] * count
+
+
+def test_an_invocation_of_which_we_were_told_late_ends_when_the_platform_says() -> None:
+    """We are told of it when we ask, which may be after it: an export of the one before was still on its way."""
+    story = Story()
+    story.platform(0, "initStart", phase="init", initializationType="on-demand")
+    story.platform(100, "initRuntimeDone", phase="init", status="success")
+    story.invoked(101, "r1")
+    story.platform(101, "start", requestId="r1")
+    story.platform(110, "runtimeDone", requestId="r1", status="success")
+    story.traces()
+    story.platform(200, "start", requestId="r2")
+    story.platform(210, "runtimeDone", requestId="r2", status="success")
+    story.invoked(370, "r2")
+    story.shut_down(400, "spindown")
+    assert told(story.trace()) == [("fn", "", 200, 210)]
