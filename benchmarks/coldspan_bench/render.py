@@ -4,7 +4,7 @@
     python -Im coldspan_bench.render results.json docs/performance.md     # renews what stands between its marks
 
 A mark is `<!-- bench: NAME -->`, and what it begins ends at `<!-- /bench -->`. NAME is `targets`, `machine`, `layer`,
-or a situation's.
+or a situation's, with all its figures or, as in `trivial:cold,warm_response`, with some.
 """
 
 import json
@@ -58,8 +58,12 @@ def _part(name: str, results: dict[str, Any]) -> str:
         return _markdown(target_rows(results))
     if name == "layer":
         return _markdown(layer_rows(results))
+    name, _, figures = name.partition(":")
     situation = results["situations"].get(name)
-    return _markdown(situation_rows(situation)) + _skipped(situation) if situation else ""
+    if not situation:
+        return ""
+    wanted = figures.replace("_", " ").split(",") if figures else situation["figures"]
+    return _markdown(compact_rows(situation, wanted)) + _skipped(situation)
 
 
 def machine(results: dict[str, Any]) -> str:
@@ -91,6 +95,23 @@ def situation_rows(situation: dict[str, Any]) -> list[Row]:
             )
             label = ""
     return rows
+
+
+def compact_rows(situation: dict[str, Any], figures: list[str]) -> list[Row]:
+    """A row for each configuration. A cell is the median, its spread and the difference to the bare runtime."""
+    heads = [f"{figure}, {UNITS.get(figure, 'ms')}".removesuffix(", ") for figure in figures]
+    rows = [["", *heads]]
+    for name, measured in situation["configurations"].items():
+        if "rounds" in measured:
+            rows.append([name, *(_cell(summary.figure(situation, name, figure)) for figure in figures)])
+    return rows
+
+
+def _cell(found: summary.Figure | None) -> str:
+    if found is None:
+        return ""
+    text = f"{_number(found.median)} ({_number(found.low)} to {_number(found.high)})"
+    return text if found.over_bare is None else f"{text} **{_number(found.over_bare, '+')}**"
 
 
 def target_rows(results: dict[str, Any]) -> list[Row]:
