@@ -4,7 +4,7 @@
     python -Im coldspan_bench.render results.json docs/performance.md     # renews what stands between its marks
 
 A mark is `<!-- bench: NAME -->`, and what it begins ends at `<!-- /bench -->`. NAME is `targets`, `machine`, `layer`,
-or a situation's, with all its figures or, as in `trivial:cold,warm_response`, with some.
+`peers`, or a situation's, with all its figures or, as in `trivial:cold,warm_response`, with some.
 """
 
 import json
@@ -17,7 +17,8 @@ from coldspan_bench import summary, targets
 
 MARKED = re.compile(r"(<!-- bench: (?P<name>\S+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 UNITS = {
-    "throttled first": "periods",
+    "throttled by response": "periods",
+    "throttled until free": "periods",
     "exports at shutdown": "",
     "spans": "",
     "bytes exported": "bytes",
@@ -36,6 +37,7 @@ def text(results: dict[str, Any]) -> str:
     blocks = [machine(results)]
     for name, situation in results["situations"].items():
         blocks.append(f"{name}: {situation['title']}\n{_aligned(situation_rows(situation))}{_skipped(situation)}")
+    blocks += [f"Not measured: {name}: {reason}" for name, reason in results["skipped"].items()]
     blocks.append(_aligned(target_rows(results)))
     blocks.append(_aligned(layer_rows(results)))
     return "\n\n".join(blocks)
@@ -58,6 +60,8 @@ def _part(name: str, results: dict[str, Any]) -> str:
         return _markdown(target_rows(results))
     if name == "layer":
         return _markdown(layer_rows(results))
+    if name == "peers":
+        return _markdown(peer_rows(results))
     name, _, figures = name.partition(":")
     situation = results["situations"].get(name)
     if not situation:
@@ -127,6 +131,14 @@ def layer_rows(results: dict[str, Any]) -> list[Row]:
     for name, part in results["layer"].items():
         rows.append([name, *(f"{part[kind] / targets.MB:.2f} MB" if kind in part else "" for kind in kinds)])
     return rows
+
+
+def peer_rows(results: dict[str, Any]) -> list[Row]:
+    rows = [["peer", "versions", "its traces go to"]]
+    for name, peer in results["peers"].items():
+        versions = ", ".join(f"{package} {version}" for package, version in peer["versions"].items())
+        rows.append([name, versions, peer["traces"]])
+    return [*rows, *([name, "", f"not measured: {reason}"] for name, reason in results["skipped"].items())]
 
 
 def _number(value: float, sign: str = "") -> str:

@@ -76,8 +76,9 @@ def test_every_configuration_comes_to_every_place() -> None:
 
 
 def test_a_setting_that_the_layer_refuses_is_not_measured_under_its_name() -> None:
-    log = '{"logger": "coldspan", "event": "config_invalid", "variable": "COLDSPAN_EXPORTER"}\n'
-    with pytest.raises(Unavailable, match="COLDSPAN_EXPORTER"):
+    said = {"event": "config_invalid", "variable": "COLDSPAN_EXPORTER", "value": "x", "accepted": "auto"}
+    log = f"a line of the function's\n{json.dumps(said)}\n"
+    with pytest.raises(Unavailable, match="COLDSPAN_EXPORTER=x: this layer takes auto"):
         runner.check_ours(Seen({}, [], {}, 1, log), 1)
 
 
@@ -96,6 +97,8 @@ def results() -> dict[str, object]:
         "machine": {"cpu": "a CPU", "cpus": 2, "memory_mib": 1, "kernel": "6.1", "load": 0.1},
         "versions": {"Python": "3.13.0"},
         "rounds": 3,
+        "peers": {},
+        "skipped": {},
         "layer": {"wrapper": {"unzipped": 1_000_000, "zipped": 500_000}},
         "situations": {"trivial": situation(bare=[10, 20, 30], static_C_extension=[12, 22, 33], coldspan=[19, 29, 39])},
     }

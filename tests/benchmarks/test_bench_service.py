@@ -97,7 +97,7 @@ def test_a_quota_is_switched_between_init_and_the_first_invocation(tools: Toolch
             figures = measures.of_run(live(tools, configuration("bare"), life, confined))
     except Unavailable as reason:
         pytest.skip(str(reason))
-    assert figures["throttled first"] > 1
+    assert figures["throttled by response"] > 1
     assert figures["cpu whole"] >= figures["cpu both"]
 
 
