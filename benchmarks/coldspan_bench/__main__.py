@@ -39,12 +39,17 @@ def _measure(
         tools = toolchain.make(arguments.python, arguments.layer)
     except Unavailable as reason:
         raise SystemExit(str(reason)) from reason
-    found = results.head(tools, chosen, arguments.pairs)
+    missing = results.unavailable(tools, chosen)
+    for name, reason in missing.items():
+        _say(f"{name}: {reason}")
+    able = [each for each in chosen if each.name not in missing]
+    found = results.head(tools, able, arguments.pairs)
+    found["skipped"] = missing
     failed = []
     with ExitStack() as stack:
         confined = _confinement(stack)
         for scene in scenes:
-            taking = results.takers(scene, chosen)
+            taking = [each for each in able if scene.takes(each)]
             records = runner.run(tools, scene, taking, arguments.pairs, confined, _say)
             found["situations"][scene.name] = results.of_situation(scene, records)
             failed += [f"{scene.name}: {each.name}" for each in taking if each.is_ours and records[each.name].failed]

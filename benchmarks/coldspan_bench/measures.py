@@ -16,6 +16,7 @@ MOMENTS = {0: "before", 2: "after"}
 """Before anything was exported: after init. After: at the end of the last invocation."""
 CONNECTION = ("export-opened", "export-shaken")
 BEFORE, AFTER_INIT, AFTER_FIRST, AT_END, AFTERWARDS = range(-1, 4)
+AT_RESPONSE = 10
 """When the service takes samples (native/service.c)."""
 
 
@@ -37,14 +38,17 @@ def of_run(seen: Seen) -> dict[str, float]:
         warm = range(1, count)
         figures["warm response"] = statistics.median(_ms(seen, "sent", "response", n, n) for n in warm)
         figures["free after warm"] = statistics.median(_ms(seen, "response", "free", n, n) for n in warm)
-    if ("registered", 0) in seen.marks:
-        figures["registered"] = _ms(seen, "begin", "registered", 0, 0)
-        figures["extension's first next"] = _ms(seen, "begin", "extension-next", 0, 0)
-    return {**figures, **_export_parts(seen), **_memory(seen)}
+    return {**figures, **_timeline(seen), **_export_parts(seen), **_memory(seen)}
 
 
 def _ms(seen: Seen, begin: str, end: str, begin_number: int, end_number: int) -> float:
     return (seen.one(end, end_number) - seen.one(begin, begin_number)) / MS
+
+
+def _timeline(seen: Seen) -> dict[str, float]:
+    """Of init, from its begin. The runtime is started when the last extension has registered."""
+    moments = ("registered", "runtime-started", "extension-next", "runtime-next")
+    return {name.replace("-", " "): _ms(seen, "begin", name, 0, 0) for name in moments if (name, 0) in seen.marks}
 
 
 def _used(seen: Seen) -> dict[str, float]:
@@ -63,9 +67,9 @@ def _used(seen: Seen) -> dict[str, float]:
 
 
 def _throttled(seen: Seen) -> dict[str, float]:
-    """Periods in which the quota ran out: in init, and from there to the end of the first invocation."""
-    init, first = seen.one("throttled", AFTER_INIT), seen.one("throttled", AFTER_FIRST)
-    return {} if init == UNKNOWN else {"throttled first": first - init}
+    """Periods in which the quota ran out, from the end of init to the first response, and until all was free again."""
+    init, response, first = (seen.one("throttled", moment) for moment in (AFTER_INIT, AT_RESPONSE, AFTER_FIRST))
+    return {} if init == UNKNOWN else {"throttled by response": response - init, "throttled until free": first - init}
 
 
 def _memory(seen: Seen) -> dict[str, float]:

@@ -24,6 +24,8 @@ class Peer:
     requirements: tuple[str, ...]
     files: str
     """A folder of benchmarks/peers/."""
+    traces: str
+    """Where they go."""
     environment: Mapping[str, str] = field(default_factory=dict)
     handler: str = "app.handler"
 
@@ -38,18 +40,21 @@ PEERS = (
             "opentelemetry-instrumentation-botocore",
         ),
         "opentelemetry",
+        "OTLP/HTTP to the collector, after each invocation, before its response",
         {**OTLP, **WRAPPED, "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"},
     ),
     Peer(
         "aws-opentelemetry-distro",
         ("aws-opentelemetry-distro", "opentelemetry-instrumentation-aws-lambda"),
         "adot",
+        "datagrams, as to the X-Ray daemon",
         {**WRAPPED, "AWS_XRAY_DAEMON_ADDRESS": "{datagrams}"},
     ),
     Peer(
         "datadog-lambda",
         ("datadog-lambda",),
         "datadog",
+        "lines of the log, as for Datadog's forwarder; its extension is not on PyPI",
         {
             "DD_LAMBDA_HANDLER": "app.handler",
             "DD_API_KEY": "none",
@@ -61,6 +66,7 @@ PEERS = (
         "lambda-otel-lite",
         ("lambda-otel-lite[otlp-http]",),
         "otel_lite",
+        "OTLP/HTTP to the collector, after each response, from an internal extension",
         {**OTLP, "LAMBDA_EXTENSION_SPAN_PROCESSOR_MODE": "async"},
         handler="traced.handler",
     ),
@@ -68,6 +74,7 @@ PEERS = (
         "Powertools Tracer",
         ("aws-lambda-powertools[tracer]",),
         "powertools",
+        "datagrams, as to the X-Ray daemon",
         {"AWS_XRAY_DAEMON_ADDRESS": "{datagrams}", "POWERTOOLS_SERVICE_NAME": "bench"},
         handler="traced.handler",
     ),
@@ -75,6 +82,7 @@ PEERS = (
         "sentry-sdk",
         ("sentry-sdk",),
         "sentry",
+        "HTTP to the collector, as to Sentry, after each invocation, before its response",
         {"SENTRY_DSN": "http://key@{collector}/1"},
         handler="traced.handler",
     ),

@@ -4,7 +4,7 @@
     python -Im coldspan_bench.render results.json docs/performance.md     # renews what stands between its marks
 
 A mark is `<!-- bench: NAME -->`, and what it begins ends at `<!-- /bench -->`. NAME is `targets`, `machine`, `layer`,
-or a situation's.
+`peers`, or a situation's, with all its figures or, as in `trivial:cold,warm_response`, with some.
 """
 
 import json
@@ -17,7 +17,8 @@ from coldspan_bench import summary, targets
 
 MARKED = re.compile(r"(<!-- bench: (?P<name>\S+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 UNITS = {
-    "throttled first": "periods",
+    "throttled by response": "periods",
+    "throttled until free": "periods",
     "exports at shutdown": "",
     "spans": "",
     "bytes exported": "bytes",
@@ -36,6 +37,7 @@ def text(results: dict[str, Any]) -> str:
     blocks = [machine(results)]
     for name, situation in results["situations"].items():
         blocks.append(f"{name}: {situation['title']}\n{_aligned(situation_rows(situation))}{_skipped(situation)}")
+    blocks += [f"Not measured: {name}: {reason}" for name, reason in results["skipped"].items()]
     blocks.append(_aligned(target_rows(results)))
     blocks.append(_aligned(layer_rows(results)))
     return "\n\n".join(blocks)
@@ -58,8 +60,14 @@ def _part(name: str, results: dict[str, Any]) -> str:
         return _markdown(target_rows(results))
     if name == "layer":
         return _markdown(layer_rows(results))
+    if name == "peers":
+        return _markdown(peer_rows(results))
+    name, _, figures = name.partition(":")
     situation = results["situations"].get(name)
-    return _markdown(situation_rows(situation)) + _skipped(situation) if situation else ""
+    if not situation:
+        return ""
+    wanted = figures.replace("_", " ").split(",") if figures else situation["figures"]
+    return _markdown(compact_rows(situation, wanted)) + _skipped(situation)
 
 
 def machine(results: dict[str, Any]) -> str:
@@ -93,6 +101,23 @@ def situation_rows(situation: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def compact_rows(situation: dict[str, Any], figures: list[str]) -> list[Row]:
+    """A row for each configuration. A cell is the median, its spread and the difference to the bare runtime."""
+    heads = [f"{figure}, {UNITS.get(figure, 'ms')}".removesuffix(", ") for figure in figures]
+    rows = [["", *heads]]
+    for name, measured in situation["configurations"].items():
+        if "rounds" in measured:
+            rows.append([name, *(_cell(summary.figure(situation, name, figure)) for figure in figures)])
+    return rows
+
+
+def _cell(found: summary.Figure | None) -> str:
+    if found is None:
+        return ""
+    text = f"{_number(found.median)} ({_number(found.low)} to {_number(found.high)})"
+    return text if found.over_bare is None else f"{text} **{_number(found.over_bare, '+')}**"
+
+
 def target_rows(results: dict[str, Any]) -> list[Row]:
     rows = [["target", "configuration", "limit", "measured", "met"]]
     for verdict in targets.verdicts(results):
@@ -106,6 +131,14 @@ def layer_rows(results: dict[str, Any]) -> list[Row]:
     for name, part in results["layer"].items():
         rows.append([name, *(f"{part[kind] / targets.MB:.2f} MB" if kind in part else "" for kind in kinds)])
     return rows
+
+
+def peer_rows(results: dict[str, Any]) -> list[Row]:
+    rows = [["peer", "versions", "its traces go to"]]
+    for name, peer in results["peers"].items():
+        versions = ", ".join(f"{package} {version}" for package, version in peer["versions"].items())
+        rows.append([name, versions, peer["traces"]])
+    return [*rows, *([name, "", f"not measured: {reason}"] for name, reason in results["skipped"].items())]
 
 
 def _number(value: float, sign: str = "") -> str:

@@ -19,14 +19,25 @@ from coldspan_layer import builder, sizes
 DIGITS = 4
 
 
+def unavailable(tools: Toolchain, configurations: list[Configuration]) -> dict[str, str]:
+    """Why some cannot be measured here, by name. What the others need is there afterwards."""
+    reasons = {}
+    for configuration in configurations:
+        try:
+            configuration.layer(tools)
+        except Unavailable as reason:
+            reasons[configuration.name] = str(reason)
+    return reasons
+
+
 def head(tools: Toolchain, configurations: list[Configuration], rounds: int) -> dict[str, Any]:
-    """Everything but the situations."""
+    """Everything but the situations. `configurations`: those that can be measured."""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-Im", "coldspan_bench", *sys.argv[1:]]),
         "machine": machine(),
         "versions": tools.versions(),
-        "peers": _peer_versions(tools, {each.name for each in configurations}),
+        "peers": _peers(tools, {each.name for each in configurations}),
         "rounds": rounds,
         "layer": _layer_sizes(tools),
         "situations": {},
@@ -60,10 +71,6 @@ def of_situation(situation: Situation, records: dict[str, Record]) -> dict[str, 
     }
 
 
-def takers(situation: Situation, configurations: list[Configuration]) -> list[Configuration]:
-    return [each for each in configurations if situation.takes(each)]
-
-
 def _layer_sizes(tools: Toolchain) -> dict[str, Any]:
     """Bytes of the layer that is measured, by its parts; zipped only where this benchmark may build it."""
     tree = coldspan_layer(tools)
@@ -75,14 +82,9 @@ def _layer_sizes(tools: Toolchain) -> dict[str, Any]:
     return {part.name: {"unzipped": part.unzipped_bytes, "zipped": part.zipped_bytes} for part in sizes.of_zip(zipped)}
 
 
-def _peer_versions(tools: Toolchain, wanted: set[str]) -> dict[str, dict[str, str]]:
-    """Of those that are measured; they are installed by that."""
-    found = {}
-    for peer in (each for each in peers.PEERS if each.name in wanted):
-        try:
-            layer = peers.layer_of(peer)(tools)
-        except Unavailable as reason:
-            found[peer.name] = {"skipped": str(reason)}
-        else:
-            found[peer.name] = peers.versions(tools, layer, peer)
-    return found
+def _peers(tools: Toolchain, wanted: set[str]) -> dict[str, Any]:
+    return {
+        peer.name: {"versions": peers.versions(tools, peers.layer_of(peer)(tools), peer), "traces": peer.traces}
+        for peer in peers.PEERS
+        if peer.name in wanted
+    }

@@ -4,6 +4,7 @@ A machine's mood changes over minutes; so every round has each configuration onc
 from round to round, and only figures of the same round are compared.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -83,9 +84,10 @@ def check_ours(seen: Seen, invocations: int) -> None:
     """A figure counts only if each invocation's trace arrived, made as it was asked for.
 
     Raises RunFailed, Unavailable."""
-    refused = [line for line in seen.log.splitlines() if '"config_invalid"' in line]
-    if refused:
-        raise Unavailable(f"the layer does not take a setting: {refused[0]}")
+    for line in seen.log.splitlines():
+        if '"config_invalid"' in line:
+            said = json.loads(line)
+            raise Unavailable(f"{said['variable']}={said['value']}: this layer takes {said['accepted']}")
     arrived = exports.servers(seen.exports)
     if arrived != invocations:
         raise RunFailed(f"{arrived} traces arrived, expected {invocations}; its log: {seen.log[-2000:]!r}")

@@ -107,7 +107,7 @@ def everything() -> list[Situation]:
             Situation(
                 f"imports-{memory_mb}",
                 f"the same, 1 vCPU in init, then {share(memory_mb):.2g} ({memory_mb} MB)",
-                (*COLD, *WARM, "throttled first", *CPU),
+                (*COLD, *WARM, "throttled by response", "throttled until free", *CPU),
                 imports,
                 11,
                 memory_mb,

@@ -7,6 +7,7 @@ from typing import Any
 from coldspan_bench import summary
 
 DEFAULT, AT_ONCE, DEFERRED, SDK = "coldspan", "coldspan lean end", "coldspan lean deferred", "coldspan sdk end"
+THROTTLED = "throttled by response"
 MB = 1_000_000
 
 
@@ -28,8 +29,18 @@ TARGETS = (
     Target("cold start, boto3 + pydantic, 1 vCPU", "imports", DEFAULT, "cold", 18, "bare"),
     Target("first response at 0.29 vCPU (512 MB)", "imports-512", DEFAULT, "first response", 1, "bare"),
     Target("first response at 0.072 vCPU (128 MB)", "imports-128", DEFAULT, "first response", 2, "bare"),
-    Target("throttled periods, 0.29 vCPU", "imports-512", DEFAULT, "throttled first", 0, "bare", "periods"),
-    Target("throttled periods, 0.072 vCPU", "imports-128", DEFAULT, "throttled first", 0, "bare", "periods"),
+    Target(
+        "throttled periods until then, 0.29 vCPU", "imports-512", DEFAULT, "throttled by response", 0, "bare", "periods"
+    ),
+    Target(
+        "throttled periods until then, 0.072 vCPU",
+        "imports-128",
+        DEFAULT,
+        "throttled by response",
+        0,
+        "bare",
+        "periods",
+    ),
     Target("warm response, 2 vCPU", "trivial", DEFAULT, "warm response", 0.15, "bare"),
     Target("free after a warm response, deferred, 2 vCPU", "trivial", DEFERRED, "free after warm", 0.5, "bare"),
     Target("free after a warm response, deferred, 0.072", "imports-128", DEFERRED, "free after warm", 10, "bare"),

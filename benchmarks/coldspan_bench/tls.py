@@ -51,6 +51,10 @@ def _handler(collector: TlsCollector) -> type[BaseHTTPRequestHandler]:
             collector.mark("export-shaken")
             super().setup()
 
+        def finish(self) -> None:
+            super().finish()
+            self.request.close()
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             collector.mark("export")

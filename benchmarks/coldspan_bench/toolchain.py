@@ -83,4 +83,5 @@ def _pip(python: Path, *arguments: str) -> None:
     done = subprocess.run([*pip, "--disable-pip-version-check", *arguments], capture_output=True, text=True)
     if done.returncode:
         said = [line.strip()[:MAX_SAID] for line in done.stderr.splitlines() if "ERROR" in line] or ["nothing"]
-        raise Unavailable(f"pip install {' '.join(arguments)}: {'; '.join(said)}")
+        wanted = [each for each in arguments if not each.startswith(("-", "/"))]
+        raise Unavailable(f"pip install {' '.join(wanted)}: {said[0]}")

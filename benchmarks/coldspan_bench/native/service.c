@@ -26,6 +26,7 @@ static const int64_t IDLE_NS = 75 * MS;         /* between invocations: room for
 static const int64_t SHUTDOWN_NS = 2 * SECOND, RUNTIME_SHUTDOWN_NS = 600 * MS;
 
 enum { BEFORE = -1, AFTER_INIT, AFTER_FIRST, AT_END, AFTERWARDS }; /* when samples are taken */
+enum { AT_RESPONSE = 10 };                                         /* when only throttling is looked at */
 
 void die(const char *format, ...)
 {
@@ -81,6 +82,11 @@ static void copy_map(pid_t pid, const char *name, int moment)
         die("no memory map of the %s", name);
 }
 
+static void sample_throttling(int moment)
+{
+    mark("throttled", moment, number_in(platform.spec.throttled, "nr_throttled "));
+}
+
 /* What the processes have used by now. */
 static void sample(int moment)
 {
@@ -90,7 +96,7 @@ static void sample(int moment)
     mark("cpu-extension", moment, extension_ns);
     mark("cpu-runtime", moment, cpu_ns(platform.runtime.pid));
     mark("usage", moment, number_in(platform.spec.usage, platform.spec.usage_key));
-    mark("throttled", moment, number_in(platform.spec.throttled, "nr_throttled "));
+    sample_throttling(moment);
     if (!platform.spec.maps || moment < AFTER_INIT || moment > AT_END)
         return;
     copy_map(platform.runtime.pid, "runtime", moment);
@@ -166,6 +172,8 @@ static void invoke(int number)
     reply(fd, "200 OK", headers, "{}");
     tell_extensions(event);
     must(has_responded, "a response");
+    if (!number)
+        sample_throttling(AT_RESPONSE);
     mark("sent", number, sent_ns);
     mark("response", number, platform.response_ns);
     must(runtime_ready, "the runtime's next");

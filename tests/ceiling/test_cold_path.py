@@ -1,0 +1,173 @@
+"""A heavy import that creeps into the cold path fails here: by the names of what is imported, and by instructions.
+
+Lambda starts the runtime when the extension has registered, and ends init when it has asked for its first event; the
+wrapper shares the function's process. What each may import is listed, and a longer list has to be measured first
+(`make bench`): json costs 13 ms, dataclasses 10, socket 12 (docs/performance.md).
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coldspan_lab.service import Function, Lab
+from coldspan_testing import interpreters, trees
+from coldspan_testing.runs import FUNCTIONS, StartRun
+
+SPY = Path(__file__).with_name("spy.py")
+VERSION = "{}.{}".format(*sys.version_info)
+EXTENSION, WRAPPER = "coldspan/extension/coldspan_extension", "coldspan/wrapper/coldspan_wrapper"
+REGISTERED_BY = {"bash": "/bin/bash", "Python": "/nonexistent/bash"}
+"""What the start script looks for, by who then registers."""
+
+BUILT_IN = {"_json", "_socket", "_stat", "errno", "posix", "select"}
+"""Written in C: no file to find, or one without Python to run."""
+WITH_OS = {"_collections_abc", "genericpath", "os", "os.path", "posixpath", "stat"}
+AT_REGISTER = {
+    *BUILT_IN,
+    *WITH_OS,
+    *(f"coldspan_extension{name}" for name in ("", ".api", ".boot", ".http1", ".json1", ".poller", ".telemetry")),
+    *(f"coldspan_wrapper{name}" for name in ("", ".records")),
+}
+AT_NEXT = AT_REGISTER
+ADDED_BY_WRAPPER: set[str] = set()
+
+INSTRUCTIONS_CEILING = 0.45
+"""Of what the extension executes up to registering, beyond the interpreter's own start, in parts of that start."""
+
+
+def copied(version: str, folder: Path) -> Path:
+    """A layer that a test may change, but for the dependencies, which are large and only linked."""
+    original, copy = trees.layer_tree(version), folder / "layer"
+    shutil.copytree(original, copy, ignore=shutil.ignore_patterns("vendor"))
+    (copy / "coldspan" / "vendor").symlink_to(original / "coldspan" / "vendor")
+    return copy
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    return copied(VERSION, tmp_path)
+
+
+def spied(layer: Path, registered_by: str = "Python") -> Path:
+    start = layer / EXTENSION / "start.py"
+    start.rename(f"{start}.original")
+    shutil.copyfile(SPY, start)
+    script = layer / "extensions" / "coldspan"
+    text = script.read_text()
+    assert "/bin/bash" in text
+    script.write_text(text.replace("/bin/bash", REGISTERED_BY[registered_by]))
+    return layer
+
+
+def with_import(layer: Path, module: str, line: str) -> None:
+    """Adds an import to a module of the layer, and removes its bytecode, which is not checked against the source."""
+    source = layer / module
+    source.write_text(f"{source.read_text()}\n{line}\n")
+    for compiled in source.parent.glob(f"__pycache__/{source.stem}.*"):
+        compiled.unlink()
+
+
+def modules_at(start_run: StartRun, layer: Path, version: str = VERSION) -> dict[str, set[str]]:
+    """By the request that the extension was about to send for the first time."""
+    run = start_run(python=version, layer=layer)
+    run.lab.invoke({})
+    run.close()
+    said = [re.fullmatch(r"modules at (\w+): (.*)", line.text) for line in run.lab.log if line.source == "extension"]
+    found = [(match[1], set(match[2].split())) for match in said if match]
+    return dict(reversed(found))
+
+
+def modules_of_the_function(layer: Path | None, version: str = VERSION) -> set[str]:
+    with Lab(Function(FUNCTIONS / "modules", python=interpreters.runtime(version)), layer=layer) as lab:
+        return set(json.loads(lab.invoke({}).payload))
+
+
+@pytest.mark.parametrize("version", interpreters.VERSIONS)
+@pytest.mark.parametrize("registered_by", REGISTERED_BY)
+def test_extension_imports_no_more_than_listed_before_its_first_next(
+    start_run: StartRun, tmp_path: Path, version: str, registered_by: str
+) -> None:
+    found = modules_at(start_run, spied(copied(version, tmp_path), registered_by), version)
+    assert set(found) == ({"register", "next"} if registered_by == "Python" else {"next"})
+    assert found.get("register", set()) - AT_REGISTER == set()
+    assert found["next"] - AT_NEXT == set()
+
+
+def test_an_import_of_json_before_register_is_seen(start_run: StartRun, layer: Path) -> None:
+    with_import(layer, f"{EXTENSION}/api.py", "import json")
+    found = modules_at(start_run, spied(layer))
+    assert {"json", "json.decoder", "re"} <= found["register"] - AT_REGISTER
+
+
+def test_an_import_between_register_and_next_is_seen(start_run: StartRun, layer: Path) -> None:
+    boot = layer / EXTENSION / "boot.py"
+    with_import(layer, f"{EXTENSION}/boot.py", "")
+    boot.write_text(
+        boot.read_text().replace("        _prepare(boot)\n", "        import json\n        _prepare(boot)\n")
+    )
+    found = modules_at(start_run, spied(layer))
+    assert "json" not in found["register"]
+    assert "json" in found["next"] - AT_NEXT
+
+
+@pytest.mark.parametrize("version", interpreters.VERSIONS)
+def test_wrapper_adds_no_more_than_listed_to_the_functions_process(version: str) -> None:
+    added = modules_of_the_function(trees.layer_tree(version), version) - modules_of_the_function(None, version)
+    assert {name for name in added if name.split(".")[0] != "coldspan_wrapper"} - ADDED_BY_WRAPPER == set()
+
+
+def test_an_import_of_dataclasses_in_the_wrapper_is_seen(layer: Path) -> None:
+    with_import(layer, f"{WRAPPER}/launch.py", "import dataclasses")
+    added = modules_of_the_function(layer) - modules_of_the_function(None)
+    assert {"dataclasses", "inspect"} <= added - ADDED_BY_WRAPPER
+
+
+@pytest.fixture
+def valgrind() -> list[str]:
+    if shutil.which("valgrind") is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI is set, and there is no valgrind; .ci/run installs it")
+        pytest.skip("no valgrind, which counts instructions: apt-get install valgrind")
+    return ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+
+
+@pytest.fixture
+def api() -> Iterator[socket.socket]:
+    """Where an extension may register; nobody answers it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(60)
+        yield listening
+
+
+def instructions(said: str) -> int:
+    found = re.search(r"I\s+refs:\s+([\d,]+)", said)
+    assert found, said
+    return int(found[1].replace(",", ""))
+
+
+def test_registering_executes_few_instructions_beyond_the_interpreters_start(
+    valgrind: list[str], api: socket.socket
+) -> None:
+    """Counts of one machine and one Python, so that only their ratio means something; from run to run it differs by
+    less than 1 %."""
+    python = str(interpreters.executable(VERSION))
+    environment = {"AWS_LAMBDA_RUNTIME_API": "{}:{}".format(*api.getsockname()), "PYTHONHASHSEED": "0"}
+    start = subprocess.run([*valgrind, python, "-ISBc", "pass"], env=environment, capture_output=True, text=True)
+    command = [*valgrind, python, "-ISB", str(trees.layer_tree(VERSION) / EXTENSION / "start.py")]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as extension:
+        connection, _ = api.accept()
+        with connection:
+            request = connection.recv(65536)
+            extension.terminate()
+            said = extension.communicate()[1]
+    assert request.startswith(b"POST /2020-01-01/extension/register ")
+    interpreter = instructions(start.stderr)
+    assert (instructions(said) - interpreter) / interpreter < INSTRUCTIONS_CEILING
