@@ -37,8 +37,8 @@ def _measure(
     """Gives what of ours could not be measured though it should have been."""
     try:
         tools = toolchain.make(arguments.python, arguments.layer)
-    except Unavailable as reason:
-        raise SystemExit(str(reason)) from reason
+    except Unavailable as missing_tool:
+        raise SystemExit(str(missing_tool)) from missing_tool
     missing = results.unavailable(tools, chosen)
     for name, reason in missing.items():
         _say(f"{name}: {reason}")
