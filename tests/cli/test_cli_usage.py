@@ -48,6 +48,10 @@ OTHERS = [
     (["layer", "build"], "the following arguments are required: --output"),
     (["layer", "build", "--output", "layer.tar"], "--output layer.tar: expected a name that ends in .zip"),
     (["layer", "build", "--output", "l.zip", "--arch", "mips"], "argument --arch: invalid choice: 'mips'"),
+    (
+        ["layer", "build", "--output", "l", "--lean-only", "--with-grpc"],
+        "argument --with-grpc: not allowed with argument",
+    ),
     (["layer", "build", "--output", "l.zip", "--python", "2.7"], "--python 2.7: expected 3.10 or a later one"),
 ]
 

@@ -13,7 +13,7 @@ import pytest
 import coldspan_extension
 import coldspan_layer
 import coldspan_wrapper
-from coldspan_layer import archive
+from coldspan_layer import archive, trust
 from coldspan_layer.builder import build, current_python
 from coldspan_layer.vendor import requirements
 
@@ -142,3 +142,20 @@ def test_layer_replaces_an_older_one_and_leaves_nothing_beside_it(tmp_path: Path
     build(older, python=current_python())
     assert (older / "coldspan" / "python").read_text() == f"{current_python()}\n"
     assert names(tmp_path) == {"layer"}
+
+
+def test_a_lean_only_layer_is_the_same_without_the_dependencies(tree: Path, lean_tree: Path) -> None:
+    def contents(of: Path) -> dict[str, bytes]:
+        return {path.relative_to(of).as_posix(): path.read_bytes() for path in archive.files(of)}
+
+    full = {name: content for name, content in contents(tree).items() if not name.startswith("coldspan/vendor/")}
+    assert contents(lean_tree) == {**full, "coldspan/lean-only": b""}
+
+
+@pytest.mark.parametrize("fixture", ["tree", "lean_tree"])
+def test_the_certificates_that_an_endpoint_is_verified_by_are_in_the_layer(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    store = request.getfixturevalue(fixture) / "coldspan" / "trust"
+    bundle = trust.certificates(trust.installed_bundle())
+    assert sorted(path.read_text() for path in store.iterdir()) == sorted(bundle)
