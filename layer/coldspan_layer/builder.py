@@ -2,7 +2,8 @@
 
     extensions/coldspan   coldspan-exec                  from this package's opt/, verbatim and executable
     coldspan/python                                      the version it was built for, such as 3.13
-    coldspan/LICENSE                                     coldspan's own; each dependency's is beside it in vendor/
+    coldspan/LICENSE                                     coldspan's own; each dependency's is with it in vendor/
+    coldspan/LICENSE.certifi                             of the certificates in trust/
     coldspan/wrapper/coldspan_wrapper/                   our code, from the installed packages
     coldspan/extension/coldspan_extension/
     coldspan/trust/                                      the certificates that an https endpoint is verified by
@@ -134,7 +135,8 @@ def _lay_out(tree: Path, wanted: Target) -> None:
     ours = tree / "coldspan"
     ours.mkdir()
     (ours / "python").write_text(f"{wanted.python}\n")
-    _copy_licence(ours)
+    _copy_licence("coldspan", ours / "LICENSE")
+    _copy_licence("certifi", ours / "LICENSE.certifi")
     for package, folder in OUR_PACKAGES.items():
         _copy_sources(package, ours / folder / package)
     trust.write(trust.installed_bundle(), ours / "trust")
@@ -152,10 +154,10 @@ def _copy_sources(package: str, destination: Path) -> None:
         shutil.copyfile(path, copied)
 
 
-def _copy_licence(into: Path) -> None:
-    for installed in metadata.files("coldspan") or ():
+def _copy_licence(distribution: str, to: Path) -> None:
+    for installed in metadata.files(distribution) or ():
         if installed.name == "LICENSE":
-            shutil.copyfile(str(installed.locate()), into / installed.name)
+            shutil.copyfile(str(installed.locate()), to)
 
 
 def _set_modes(tree: Path) -> None:

@@ -20,9 +20,8 @@ SEQUENCE, SET, VERSION = 0x30, 0x31, 0xA0
 UTF8_STRING = 0x0C
 ENCODINGS = {
     UTF8_STRING: "utf-8",
-    **dict.fromkeys(
-        (0x13, 0x14, 0x16, 0x1A), "latin-1"
-    ),  # Printable-, T61-, IA5-, VisibleString, as OpenSSL reads them
+    # Printable-, T61-, IA5- and VisibleString, as OpenSSL reads them
+    **dict.fromkeys((0x13, 0x14, 0x16, 0x1A), "latin-1"),
     0x1C: "utf-32-be",  # UniversalString
     0x1E: "utf-16-be",  # BMPString
 }

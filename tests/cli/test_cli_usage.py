@@ -97,6 +97,17 @@ def test_the_layer_is_built_without_any_extra(environ: dict[str, str], tmp_path:
     assert (tmp_path / "tree" / "extensions" / "coldspan").is_file()
 
 
+def test_a_lean_only_layer_needs_none_of_its_dependencies_and_says_its_sizes(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    dependencies = ["google", "opentelemetry", "requests", "structlog", "urllib3"]
+    command = ["layer", "build", "--lean-only", "--output", str(tmp_path / "layer.zip")]
+    done = run_without(dependencies, command, environ)
+    assert done.returncode == 0, done.stderr
+    sizes = [line.split() for line in done.stderr.splitlines() if line.endswith(" zipped")]
+    assert [size[0] for size in sizes] == ["wrapper", "extension", "certificates", "entry", "total"]
+
+
 def run_without(packages: list[str], command: list[str], environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     """The command in a Python where these cannot be imported: None in sys.modules says so to the import system."""
     code = f"import sys; sys.modules.update(dict.fromkeys({packages})); from coldspan_lab.cli import main; "

@@ -111,6 +111,7 @@ def test_dependencies_import_from_the_tree_alone(tree: Path) -> None:
 
 def test_licence_of_every_distribution_travels_along(tree: Path) -> None:
     assert "Apache License" in (tree / "coldspan" / "LICENSE").read_text()
+    assert "Mozilla Public License" in (tree / "coldspan" / "LICENSE.certifi").read_text()
     for vendored in (tree / "coldspan" / "vendor").glob("*.dist-info"):
         files = {path.name for path in vendored.rglob("*") if path.is_file()}
         assert [name for name in files if name.lower().startswith(("licen", "copying"))], vendored
