@@ -142,7 +142,11 @@ def _add_layer_build(parser: ArgumentParser) -> None:
     add("--output", metavar="PATH", type=Path, required=True, help="a folder, or a name that ends in .zip")
     add("--python", metavar="3.N", default=builder.current_python(), help="Lambda's runtime (default: %(default)s)")
     add("--arch", choices=builder.ARCHITECTURES, default="x86_64", help="(default: %(default)s)")
-    add("--with-grpc", action="store_true", help="also able to export over gRPC; much larger")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--with-grpc", action="store_true", help="also able to export over gRPC; much larger")
+    either.add_argument(
+        "--lean-only", action="store_true", help="without OpenTelemetry's SDK and all other dependencies; much smaller"
+    )
     parser.set_defaults(execute=_layer_build, parser=parser)
 
 
@@ -192,7 +196,12 @@ def _layer_build(options: Namespace) -> None:
     except BuildError as error:
         options.parser.error(str(error))
     builder.build(
-        options.output, python=options.python, arch=options.arch, with_grpc=options.with_grpc, say=_say_on_stderr
+        options.output,
+        python=options.python,
+        arch=options.arch,
+        with_grpc=options.with_grpc,
+        lean_only=options.lean_only,
+        say=_say_on_stderr,
     )
 
 
