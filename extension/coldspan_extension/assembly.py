@@ -195,11 +195,6 @@ class Assembly:
             return any(platform.RUNTIME_DONE in events for events in self._unclaimed.values())
         return platform.INIT_REPORT in environment.platform
 
-    @property
-    def has_over(self) -> bool:
-        """Whether take() would return an invocation."""
-        return any(invocation.is_over for invocation in self._open)
-
     def take_lost(self) -> int:
         """How many records were lost since the last call: dropped by the wrapper, or in a place they do not belong."""
         lost, self._lost = self._lost, 0
@@ -245,6 +240,8 @@ class Assembly:
         runtime.at.setdefault(record.kind, at_ns)
         if record.kind == records.NEXT_BEGIN:
             runtime.asked_ns = at_ns
+            if runtime.serving is not None:
+                runtime.serving.returned_ns = at_ns
             runtime.serving = None
         invocation = runtime.serving
         if invocation is None:
@@ -275,7 +272,6 @@ class Assembly:
 
     def _client(self, runtime: Runtime, record: Record, at_ns: int) -> None:
         runtime.client_seen = True
-        runtime.client_version = record.text("version")
         problem = record.text("problem")
         if problem:
             runtime.is_silent = True

@@ -23,6 +23,7 @@ IMPORT_MODULE = "coldspan.import.module"
 IMPORT_SOURCE = "coldspan.import.source"
 IMPORT_COUNT = "coldspan.import.count"
 IMPORT_ERROR = "coldspan.import.error"
+IMPORT_ERRORS = "coldspan.import.errors"
 IMPORT_FIND = "coldspan.import.find.duration"
 IMPORT_COMPILED = "coldspan.import.compiled"
 IMPORT_COMPILE = "coldspan.import.compile.duration"
@@ -36,7 +37,7 @@ BILLED_DURATION = "coldspan.billed_duration"
 MAX_MEMORY_USED = "coldspan.memory.max_used"
 XRAY_TRACE_ID = "coldspan.xray.trace_id"
 
-TEXT, INT, DOUBLE, BOOL = "string", "int", "double", "boolean"
+TEXT, TEXTS, INT, DOUBLE, BOOL = "string", "string[]", "int", "double", "boolean"
 
 REGISTRY: "dict[str, tuple[str, str, str]]" = {
     # name: (type, unit, meaning)
@@ -64,6 +65,7 @@ REGISTRY: "dict[str, tuple[str, str, str]]" = {
     IMPORT_SOURCE: (TEXT, "", "Whose module it is: function, layer, runtime or stdlib."),
     IMPORT_COUNT: (INT, "{import}", "How many imports: all below load handler, or those that a sum stands for."),
     IMPORT_ERROR: (TEXT, "", "The exception that the import raised, also where it was caught."),
+    IMPORT_ERRORS: (TEXTS, "", "Those of a sum that raised, as `module: exception`, the first ten."),
     IMPORT_FIND: (DOUBLE, "s", "Until the module was found and created; the rest executed it."),
     IMPORT_COMPILED: (BOOL, "", "There was no valid bytecode: the source was compiled."),
     IMPORT_COMPILE: (DOUBLE, "s", "How long compiling took; on load handler, of all modules."),

@@ -2,10 +2,11 @@
 
 Lambda starts the runtime when every extension has registered, and ends init when every extension asked for its next
 event. So: register (the start script has done it where there is bash), bind, subscribe, open the pipe, next. All other
-modules are imported when the request for the next event is on its way.
+modules are imported when the request for the next event is on its way. Nothing imports `os`, which site would have
+loaded: `posix`, the C module below it, has all that is needed, without 2 ms for abstract base classes.
 """
 
-import os
+import posix as os
 import time
 
 from coldspan_extension import telemetry
@@ -17,9 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from coldspan_extension.extension import Extension
+
 DEFAULT_LISTEN = ("0.0.0.0", 24318)  # noqa: S104 - Lambda's core reaches us by the sandbox's own address
 MAX_NOTES = 20
 MAX_PAUSE_S = 0.5  # an event that waits for us keeps the environment, up to the function's timeout
+INIT_AHEAD = ("provisioned-concurrency", "snap-start", "lambda-managed-instances")
 ON_DEMAND_EVENTS = b'["INVOKE","SHUTDOWN"]'
 
 
@@ -51,20 +55,32 @@ class Boot:
 def main(started: "dict[str, str]") -> None:
     """`started`: what the start script knows: descriptor, identifier, registration (the reply's body), began and
     registered (Unix seconds with six decimals). Empty where it could not register itself."""
-    boot = Boot(os.environ)
+    boot = Boot({_text(name): _text(value) for name, value in os.environ.items()})
     try:
         _register(boot, started)
         _prepare(boot)
+        serving = None
+        if boot.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in INIT_AHEAD:
+            serving = _serving(boot, started)
+            serving.load()  # nobody waits for this init, nor pays for it by the invocation
         boot.next_asked_ns = time.time_ns()
         boot.api.ask_next()
-        from coldspan_extension import extension
-
-        extension.run(boot, began_ns=_nanoseconds(started.get("began", "")))
+        (serving or _serving(boot, started)).run()
     except Exception as fault:
         idle(boot, fault)
     # Not by returning: the interpreter would wait for the exporter's thread, which first imported `threading` and so
     # passes for the main thread there. Everything of ours is written unbuffered.
     os._exit(0)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _serving(boot: Boot, started: "dict[str, str]") -> "Extension":
+    from coldspan_extension.extension import Extension
+
+    return Extension(boot, _nanoseconds(started.get("began", "")))
 
 
 def _register(boot: Boot, started: "dict[str, str]") -> None:

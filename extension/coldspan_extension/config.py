@@ -1,11 +1,12 @@
 """Settings from the environment. parse() is pure: a bad value costs that setting, with one warning that names it."""
 
+from coldspan_extension import urls
+from coldspan_extension.urls import Url, unquote
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from urllib.parse import SplitResult
 
-ENDPOINT_SCHEMES = ("http", "https")
 PROTOCOLS = ("http/protobuf", "grpc")
 COMPRESSIONS = ("none", "gzip")
 SAMPLERS = (
@@ -17,13 +18,13 @@ SAMPLERS = (
     "parentbased_traceidratio",
 )
 EXPORTERS = ("otlp", "console", "none")
-LANES = ("auto", "sdk")
-FLUSHES = ("adaptive", "end", "deferred")
+AUTO, SDK, LEAN = "auto", "sdk", "lean"
+LANES = (AUTO, SDK, LEAN)
+ADAPTIVE, END, DEFERRED = "adaptive", "end", "deferred"
+FLUSHES = (ADAPTIVE, END, DEFERRED)
 SWITCH = ("auto", "off")
 IMPORTS = ("auto", "all", "off")
 LOG_LEVELS = ("debug", "info", "warn", "warning", "error", "none")
-
-DEFERRED = "deferred"
 
 
 class Invalid:
@@ -42,8 +43,13 @@ class Config:
 
     def __init__(self) -> None:
         self.exporter = "otlp"
-        self.endpoint = ""  # base or full URL; empty: lines on stdout
+        self.endpoint: Url | None = None  # as it was given; None: lines on stdout
         self.endpoint_is_base = True
+        self.lane = AUTO
+        self.flush = ADAPTIVE
+        self.flush_delay_ms = 0  # how old a trace may get before it is due; 0 leaves it to the flush policy
+        self.memory_mb = 0  # of the function; 0 where Lambda does not tell
+        self.needs_requests = ""  # what of the network only requests knows how to do
         self.protocol = "http/protobuf"
         self.headers: dict[str, str] = {}
         self.timeout_s = 10.0
@@ -58,26 +64,16 @@ class Config:
         self.resource_attributes: dict[str, str] = {}
         self.imports = "auto"
         self.imports_threshold_ms = 5
+        self.proactive_after_ms = 1_000
         self.log_level = "info"
         self.invalid: list[Invalid] = []
 
     @property
-    def traces_url(self) -> str:
+    def traces_url(self) -> "Url | None":
         """The URL that OTLP/HTTP posts to: a base endpoint gets v1/traces appended, a traces endpoint is used as is."""
-        if not self.endpoint_is_base:
-            return self.endpoint if split_url(self.endpoint).path else self.endpoint + "/"
-        return self.endpoint.rstrip("/") + "/v1/traces"
-
-
-def holds_next(environ: "Mapping[str, str]") -> bool:
-    """Whether the extension waits for the response to export before the environment freezes."""
-    return environ.get("COLDSPAN_FLUSH", "").strip().lower() != DEFERRED
-
-
-def split_url(url: str) -> "SplitResult":
-    from urllib.parse import urlsplit  # 9 ms, and needed only when a response is out already
-
-    return urlsplit(url)
+        if self.endpoint is None or not self.endpoint_is_base:
+            return self.endpoint
+        return self.endpoint.below("v1/traces")
 
 
 def parse(environ: "Mapping[str, str]") -> Config:
@@ -87,15 +83,19 @@ def parse(environ: "Mapping[str, str]") -> Config:
     config.exporter = read.choice("OTEL_TRACES_EXPORTER", EXPORTERS, config.exporter)
     _parse_endpoint(config, read)
     config.protocol = _protocol(read)
-    config.headers = read.pairs(read.otlp("HEADERS"))
+    config.headers = read.headers(read.otlp("HEADERS"))
     config.timeout_s = read.milliseconds(read.otlp("TIMEOUT"), 10_000) / 1000
     config.compression = read.choice(read.otlp("COMPRESSION"), COMPRESSIONS, "none")
     config.certificate = read.text(read.otlp("CERTIFICATE"))
     config.client_key = read.text(read.otlp("CLIENT_KEY"))
     config.client_certificate = read.text(read.otlp("CLIENT_CERTIFICATE"))
     config.insecure = read.text(read.otlp("INSECURE")).lower() == "true"
-    read.choice("COLDSPAN_EXPORTER", LANES, "auto")
-    read.choice("COLDSPAN_FLUSH", FLUSHES, "adaptive")
+    config.lane = read.choice("COLDSPAN_EXPORTER", LANES, config.lane)
+    config.flush = read.choice("COLDSPAN_FLUSH", FLUSHES, config.flush)
+    config.flush_delay_ms = read.milliseconds("OTEL_BSP_SCHEDULE_DELAY", config.flush_delay_ms)
+    memory = read.text("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    config.memory_mb = int(memory) if memory.isdigit() else 0
+    config.needs_requests = _needs_requests(config, read)
     config.sampler = read.choice("OTEL_TRACES_SAMPLER", SAMPLERS, config.sampler)
     if config.sampler.endswith("traceidratio"):
         config.sampler_ratio = read.ratio("OTEL_TRACES_SAMPLER_ARG", 1.0)
@@ -104,15 +104,15 @@ def parse(environ: "Mapping[str, str]") -> Config:
     config.imports = read.choice("COLDSPAN_IMPORTS", IMPORTS, config.imports)
     read.choice("COLDSPAN_MODULE_BODY", SWITCH, "auto")
     config.imports_threshold_ms = read.milliseconds("COLDSPAN_IMPORTS_THRESHOLD", config.imports_threshold_ms)
+    config.proactive_after_ms = read.milliseconds("COLDSPAN_PROACTIVE_AFTER", config.proactive_after_ms)
     config.log_level = read.choice("OTEL_LOG_LEVEL", LOG_LEVELS, config.log_level)
     return config
 
 
-def is_own_listener(endpoint: str, port: int) -> bool:
+def is_own_listener(endpoint: Url, port: int) -> bool:
     """Whether the endpoint is our own telemetry port, where every export would come back as a batch."""
-    parts = split_url(endpoint)
     here = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "sandbox", "sandbox.localdomain")  # noqa: S104 - compared only
-    return parts.hostname in here and parts.port == port
+    return endpoint.host in here and endpoint.port == port
 
 
 def _parse_endpoint(config: Config, read: "_Reader") -> None:
@@ -126,19 +126,41 @@ def _parse_endpoint(config: Config, read: "_Reader") -> None:
         if not value:
             continue
         try:
-            parts = split_url(value)
-            usable = parts.scheme in ENDPOINT_SCHEMES and bool(parts.hostname) and parts.port != 0
+            config.endpoint, config.endpoint_is_base = urls.parse(value), is_base
         except ValueError:
-            usable = False
-        if usable:
-            config.endpoint, config.endpoint_is_base = value, is_base
+            read.reject(variable, value, "a URL such as http://collector:4318")
+        else:
             return
-        read.reject(variable, value, "a URL such as http://collector:4318")
+
+
+def _needs_requests(config: Config, read: "_Reader") -> str:
+    """Why only the sdk lane can reach the endpoint; empty where there is nothing special to it. A proxy that NO_PROXY
+    may exclude counts as one: requests knows the rules."""
+    if config.endpoint is None:
+        return ""
+    if config.endpoint.userinfo:
+        return "a user in the endpoint's URL"
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if config.endpoint.scheme == "https" and not config.certificate and read.text(variable):
+            return variable
+    for name in (f"{config.endpoint.scheme}_proxy", "all_proxy"):
+        for variable in (name, name.upper()):
+            if read.text(variable):
+                return f"a proxy, {variable}"
+    return ""
 
 
 def _protocol(read: "_Reader") -> str:
     variable = read.otlp("PROTOCOL")
     return read.choice(variable, PROTOCOLS, "http/protobuf")
+
+
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+"""Characters of a header's name (RFC 9110, 5.6.2)."""
+
+
+def _is_header_value(value: str) -> bool:
+    return all(" " <= character <= "\xff" and character != "\x7f" for character in value)
 
 
 class _Reader:
@@ -188,10 +210,18 @@ class _Reader:
         self.reject(variable, value, "a number from 0 to 1")
         return default
 
+    def headers(self, variable: str) -> "dict[str, str]":
+        """Pairs that can stand in an HTTP request; one that cannot costs that pair, and its value may be a secret."""
+        found = {}
+        for name, value in self.pairs(variable).items():
+            if name.isascii() and set(name) <= _TOKEN and _is_header_value(value):
+                found[name] = value
+            else:
+                self.reject(variable, f"{name[:40]!r}=<{len(value)} characters>", "names and values of HTTP headers")
+        return found
+
     def pairs(self, variable: str) -> "dict[str, str]":
         """key=value,key2=value2, percent-encoded. A bad pair costs that pair."""
-        from urllib.parse import unquote
-
         found = {}
         for pair in self.text(variable).split(","):
             name, equals, value = pair.partition("=")

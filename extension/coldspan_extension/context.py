@@ -25,9 +25,19 @@ def parent_of(facts: "Iterable[tuple[str, str]]") -> "Parent | None":
     headers = dict(facts)
     parent = parse_traceparent(headers.get("header.traceparent", ""))
     if parent is not None:
-        state = headers.get("header.tracestate", "").strip()
-        parent.trace_state = state if len(state) <= MAX_TRACESTATE else ""
+        parent.trace_state = parse_tracestate(headers.get("header.tracestate", ""))
     return parent
+
+
+def parse_tracestate(value: str) -> str:
+    """`key=value,key2=value2` without what is no such member and without repeated keys; empty if it is too long."""
+    members: dict[str, str] = {}
+    for member in value.split(","):
+        key, equals, state = member.strip().partition("=")
+        if key and equals and member.isascii() and member.isprintable():
+            members.setdefault(key, state)
+    joined = ",".join([f"{key}={state}" for key, state in members.items()])
+    return joined if len(joined) <= MAX_TRACESTATE else ""
 
 
 def parse_traceparent(value: str) -> "Parent | None":

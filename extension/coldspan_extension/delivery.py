@@ -1,15 +1,13 @@
 """From invocations that are over to spans that arrived: makes traces, queues and exports them, says what went wrong."""
 
-import os
 import sys
 import time
 
-from coldspan_extension import attributes, config, resource, timing
+from coldspan_extension import attributes, config, resource, timing, tree
 from coldspan_extension.assembly import RECENT, Assembly
 from coldspan_extension.boot import Boot
-from coldspan_extension.export import Exported, Failed
+from coldspan_extension.export import Exported, Failed, lane
 from coldspan_extension.export.breaker import Breaker
-from coldspan_extension.export.lane import make_exporter
 from coldspan_extension.export.worker import Batch, Worker
 from coldspan_extension.importlog import MAX_IMPORTS
 from coldspan_extension.imports import MAX_SPANS, Policy
@@ -21,28 +19,38 @@ from coldspan_extension.span import Attributes, Span
 from coldspan_extension.trace import Tracer
 from coldspan_wrapper import records
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class Delivery:
-    def __init__(self, boot: Boot, environment: Environment) -> None:
+    def __init__(self, boot: Boot, environment: Environment, settings: config.Config) -> None:
         self._boot = boot
         self._environment = environment
-        self._config = config.parse(boot.environ)
-        self._log = Log(self._config.log_level)
+        self._config = settings
+        choice = lane.choose(settings, environment.init_type, has_sdk=lane.has_sdk())
+        self._lane = choice.lane
+        self._note_other_lane(choice)
+        self._log = Log(settings.log_level, through_structlog=self._lane == config.SDK)
         self._refuse_own_endpoint()
         self._note_other_python()
         environment.imports = _import_policy(self._config)
         function = resource.function_name(boot.environ)
         self._tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         self._queue = Queue()
-        self._worker = Worker(lambda: make_exporter(self._config, self._log))
+        self._worker = Worker(lambda: lane.make_exporter(self._config, self._lane, self._log))
         boot.poller.add(self._worker.fileno(), self._collect)
         self._resource: Attributes = {}  # from the first invocation on, it stays as it is
         self._answered: list[tuple[Span, Invocation]] = []  # whose `after response` is still to come, oldest first
         self._breaker = Breaker()
         self._lost_records = 0  # not yet told on a span
-        self._corrupt_seen = 0
-        self._export_ns = 0
+        self._export_ns = 0  # not yet told on a span
+        self.sending_ns = 0
+        """What the latest export took, without loading what it needs; 0 before the first."""
         self._fault = ""  # why the last export failed
+        self.retry_after_ns = 0
+        """What the collector asked for when it last refused."""
         self._told_unobserved = False
 
     @property
@@ -55,11 +63,10 @@ class Delivery:
         """A platform.report is still of use."""
         return any(REPORT not in invocation.platform for _, invocation in self._answered)
 
-    def take(self, assembly: Assembly, corrupt: int) -> None:
-        """Queues the spans of what is over. `corrupt` is how many records were unreadable so far."""
-        self._lost_records += assembly.take_lost() + corrupt - self._corrupt_seen
-        self._corrupt_seen = corrupt
-        for invocation in assembly.take():
+    def take(self, over: "Iterable[Invocation]", lost_records: int) -> None:
+        """Queues the spans of invocations that are over. `lost_records` is how many were lost since the last call."""
+        self._lost_records += lost_records
+        for invocation in over:
             try:
                 spans = self._tracer.trace(invocation, self._carried())
             except Exception as fault:  # what it was told of this one is beyond us: the next one shall not pay for it
@@ -115,6 +122,29 @@ class Delivery:
         self._worker.submit(Batch(self._resource, self._queue.take(), deadline_ns))
         return True
 
+    def load(self) -> None:
+        """Makes the exporter ready, where init is on nobody's path."""
+        self._worker.load()
+
+    def load_light(self) -> None:
+        """The same if it takes no more than some milliseconds."""
+        if self._lane == config.LEAN:
+            self._worker.load()
+
+    def can_export(self, now_ns: int) -> bool:
+        """Neither a pause after failures, nor an export that an earlier invocation waited for in vain."""
+        return self._breaker.allows(now_ns) and not self._worker.is_busy
+
+    @property
+    def has_failed(self) -> bool:
+        """The latest export did."""
+        return bool(self._fault)
+
+    @property
+    def waiting(self) -> int:
+        """Spans that no export is under way for."""
+        return len(self._queue)
+
     def close_idle(self) -> None:
         """Before the extension asks for its next event: no connection of ours may idle across the freeze."""
         self._worker.close_idle()
@@ -161,6 +191,7 @@ class Delivery:
         if batch is None:
             return
         self._export_ns = batch.took_ns
+        self.sending_ns = batch.took_ns - batch.load_ns
         if isinstance(batch.outcome, Failed):
             self._failed(batch.outcome, batch.spans)
         else:
@@ -168,6 +199,7 @@ class Delivery:
 
     def _failed(self, failed: Failed, spans: list[Span]) -> None:
         self._breaker.failed(time.time_ns(), failed.retry_after_s)
+        self.retry_after_ns = int((failed.retry_after_s or 0.0) * 1e9)
         if failed.retryable:
             self._queue.put_back(spans)
         else:
@@ -208,9 +240,14 @@ class Delivery:
 
     def _refuse_own_endpoint(self) -> None:
         listener = self._boot.listener
-        if listener is not None and config.is_own_listener(self._config.endpoint, listener.port):
-            self._boot.note("endpoint_is_own_listener", endpoint=self._config.endpoint, instead="lines on stdout")
-            self._config.endpoint = ""
+        endpoint = self._config.endpoint
+        if listener is not None and endpoint is not None and config.is_own_listener(endpoint, listener.port):
+            self._boot.note("endpoint_is_own_listener", endpoint=str(endpoint), instead="lines on stdout")
+            self._config.endpoint = None
+
+    def _note_other_lane(self, choice: lane.Choice) -> None:
+        if choice.reason:
+            self._boot.note("exporter_differs", exporter=choice.lane, reason=choice.reason)
 
 
 def _forget_imports(invocation: Invocation) -> None:
@@ -230,9 +267,8 @@ def _import_policy(settings: config.Config) -> Policy | None:
 
 def _built_for() -> str:
     """The Python version in the layer's file `coldspan/python`; empty outside a layer."""
-    package = os.path.dirname(os.path.abspath(__file__))
     try:
-        with open(os.path.join(os.path.dirname(os.path.dirname(package)), "python"), encoding="ascii") as file:
+        with open(tree.path("python"), encoding="ascii") as file:
             return file.read().strip()
     except OSError:
         return ""

@@ -4,18 +4,18 @@ Two rules keep the invocation unharmed. An extension that is not in next at the 
 response into a timeout, so everything has a limit before it. And Lambda tells of a shutdown only whoever is in next, so
 the wait for a response also ends when the runtime's process does.
 
-What delivers (configuration, logger, exporters) is loaded when there is a response to deliver: until then every import
-here competes with the function for its CPU.
+What delivers (traces, logger, exporters) is loaded when there is something to deliver: until then every import here
+competes with the function for its CPU. Of a small function that is worse the other way round.
 """
 
 import fcntl
-import os
+import posix as os
 import time
 
-from coldspan_extension import config, procfs, starts, timing
+from coldspan_extension import config, flush, procfs, starts, timing
 from coldspan_extension.assembly import Assembly
 from coldspan_extension.invocation import Environment
-from coldspan_extension.platform import Unreadable, parse_batch
+from coldspan_extension.platform import REPORT, Unreadable, parse_batch
 from coldspan_wrapper import records
 
 TYPE_CHECKING = False
@@ -36,16 +36,11 @@ F_SETPIPE_SZ = 1031  # linux/fcntl.h
 SHUTDOWN_MARGIN_NS = 150 * MS
 LONG_INIT_NS = 1_000 * MS
 """From here on an init may be one that Lambda kills (leftover.py); a shorter one writes no file."""
+RETRY_AFTER_NS = 100 * MS
+"""The first pause of a retry at SHUTDOWN; each is twice the one before."""
 LATE_TELEMETRY_NS = 50 * MS
 """How long SHUTDOWN waits for what the platform has still to tell: platform.report of the last invocation comes after
 the freeze, 5 ms on average, 40 at most (elastic/apm-aws-lambda, pull request 347); of a failure only it may tell."""
-
-
-def run(boot: "Boot", began_ns: int) -> None:
-    """Serves events until SHUTDOWN. `began_ns` is when the extension's process began, 0 if the start script cannot
-    tell."""
-    began_ns = began_ns or procfs.process_start(os.getpid(), time.time_ns(), time.process_time_ns())
-    Extension(boot, began_ns).run()
 
 
 def hold_until(received_ns: int, deadline_ns: int) -> int:
@@ -56,13 +51,19 @@ def hold_until(received_ns: int, deadline_ns: int) -> int:
 
 class Extension:
     def __init__(self, boot: "Boot", began_ns: int) -> None:
+        """`began_ns` is when the extension's process began, 0 if the start script cannot tell."""
+        began_ns = began_ns or procfs.process_start(os.getpid(), time.time_ns(), time.process_time_ns())
         self._boot = boot
         self._environment = Environment(boot.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or "on-demand")
         self._environment.began_ns = began_ns
         self._environment.registered_ns = boot.registered_ns
-        self._environment.next_asked_ns = boot.next_asked_ns
         self._assembly = Assembly(self._environment, procfs.process_start)
         self._decoder = records.Decoder()
+        self._config = config.parse(boot.environ)
+        self._history = flush.History()
+        self._undelivered_ns: list[int] = []  # when the invocations began whose traces are not out yet
+        self._over: list[Invocation] = []  # of which no trace was made yet
+        self._corrupt_told = 0
         self._delivery_made: Delivery | None = None
         self._event: Event | None = None
         self._pidfd = -1
@@ -71,21 +72,23 @@ class Extension:
         self._leftover: Leftover | None = None
         self._left = b""  # by a process before ours
 
+    def load(self) -> None:
+        """Loads what delivers, the exporter included: where nobody waits for init."""
+        self._delivery.load()
+
     def run(self) -> None:
+        """Serves events until SHUTDOWN. The first is asked for already."""
+        self._environment.next_asked_ns = self._boot.next_asked_ns
         if self._boot.channel >= 0:
             self._look_for_leftover()
             self._enlarge_pipe()
+        if flush.loads_early(self._config.memory_mb):
+            self._delivery.load_light()
         while True:
             event = self._next()
             if event.is_shutdown:
                 return self._shut_down(event)
-            invocation = self._invoke(event)
-            if self._delivery_made is not None:
-                self._delivery.close_idle()
-            invocation.next_asked_ns = time.time_ns()
-            self._boot.api.ask_next()
-            if self._delivery_made is not None:
-                self._delivery.say(self._assembly)  # loading the logger takes time, and nobody waits for it now
+            self._invoke(event)
 
     def _next(self) -> "Event":
         """The API's connection is looked at only while it owes us an event. Meanwhile the pipe is emptied now and then:
@@ -99,53 +102,126 @@ class Extension:
         event, self._event = self._event, None
         return event
 
-    def _invoke(self, event: "Event") -> "Invocation":
-        invoke, limit_ns = event.record, hold_until(event.received_ns, event.deadline_ns)
+    def _invoke(self, event: "Event") -> None:
+        plan, limit_ns = self._plan(event), hold_until(event.received_ns, event.deadline_ns)
+        is_idle = not plan.beside and not plan.hold
+        asked_ns = self._ask_next() if is_idle else 0  # then nobody waits for what is noted below
+        invocation = self._invoked(event)
+        self._read_channel()
+        self._read_telemetry()
+        self._take_over()
+        if len(self._over) > flush.MANY:  # exports fail: spans are bounded, and counted when they go
+            self._make_traces()
+        if plan.beside:
+            self._deliver(limit_ns)
+            self._undelivered_ns += [event.received_ns]
+        if plan.hold:
+            self._wait_for_records(lambda: self._is_over(invocation) or not self._is_observed(), limit_ns)
+            self._take_over()
+            if time.time_ns() < limit_ns:  # later, everything has to wait for the next occasion
+                self._deliver(limit_ns)
+        invocation.next_asked_ns = asked_ns or self._ask_next()
+        if self._delivery_made is not None:
+            self._delivery.say(self._assembly)  # loading the logger takes time, and nobody waits for it now
+
+    def _plan(self, event: "Event") -> flush.Plan:
+        now_ns, delivery, undelivered = event.received_ns, self._delivery_made, self._undelivered_ns
+        self._history.begins(now_ns)
+        plan = flush.plan(
+            flush.Situation(
+                policy=self._config.flush,
+                gaps_ns=self._history.gaps_ns,
+                waiting=len(undelivered),
+                age_ns=now_ns - undelivered[0] if undelivered else 0,
+                handler_ns=self._history.handler_ns,
+                export_ns=delivery.sending_ns if delivery is not None else 0,
+                memory_mb=self._config.memory_mb,
+                delay_ns=self._config.flush_delay_ms * MS,
+                can_export=delivery is None or delivery.can_export(now_ns),
+            )
+        )
+        if not plan.beside:
+            undelivered.append(now_ns)
+        return plan
+
+    def _ask_next(self) -> int:
+        """When it was, Unix ns."""
+        if self._delivery_made is not None:
+            self._delivery.close_idle()
+        asked_ns = time.time_ns()
+        self._boot.api.ask_next()
+        return asked_ns
+
+    def _invoked(self, event: "Event") -> "Invocation":
+        invoke = event.record
         tracing = invoke.get("tracing")
-        invocation = self._assembly.invoked(
+        return self._assembly.invoked(
             str(invoke.get("requestId", "")),
             int(invoke.get("deadlineMs", 0)),
             str(invoke.get("invokedFunctionArn", "")),
             str(tracing.get("value", "")) if isinstance(tracing, dict) else "",
             event.received_ns,
         )
-        self._read_channel()
-        if config.holds_next(self._boot.environ):
-            self._wait_for_records(lambda: self._is_over(invocation) or not self._is_observed(), limit_ns)
-        if time.time_ns() < limit_ns:  # later, everything has to wait for the next occasion
-            self._deliver(limit_ns)
-        return invocation
+
+    def _take_over(self) -> None:
+        for invocation in self._assembly.take():
+            self._over.append(invocation)
+            if invocation.invoked_ns:
+                self._history.ended(timing.invocation_end(invocation) - invocation.invoked_ns)
 
     def _shut_down(self, event: "Event") -> None:
         limit_ns = event.deadline_ns - SHUTDOWN_MARGIN_NS
         self._read_channel()
+        self._take_over()
         if self._boot.listener is not None:
             self._wait(self._has_heard_all, min(limit_ns, event.received_ns + LATE_TELEMETRY_NS))
         self._read_telemetry()
         self._assembly.shut_down(str(event.record.get("shutdownReason", "")), event.received_ns)
+        self._take_over()
         self._wait(lambda: not self._delivery.is_busy, limit_ns)
-        self._deliver(limit_ns, last=True)
+        self._deliver_all(limit_ns)
         self._delivery.end()
         self._delivery.say(self._assembly)
 
+    def _deliver_all(self, limit_ns: int) -> None:
+        """There is no later occasion: what a collector refuses for now is tried again while there is time."""
+        pause_ns = RETRY_AFTER_NS
+        self._deliver(limit_ns, last=True)
+        while self._delivery.waiting and not self._delivery.is_busy:
+            again_ns = time.time_ns() + max(pause_ns, self._delivery.retry_after_ns)
+            if again_ns >= limit_ns:
+                return
+            self._wait(lambda: False, again_ns)
+            self._deliver(limit_ns, last=True)
+            pause_ns *= 2
+
     def _deliver(self, limit_ns: int, *, last: bool = False) -> None:
-        """Waits for the export it starts, but not for one that an earlier invocation waited for in vain: a collector
+        """Waits for the exports it starts, but not for one that an earlier invocation waited for in vain: a collector
         that hangs is billed once. `last`: nothing can be put off any more."""
-        self._read_telemetry()
+        self._make_traces()
         delivery = self._delivery
-        delivery.take(self._assembly, self._decoder.corrupt)
+        while delivery.start_export(time.time_ns(), limit_ns, last=last):
+            self._wait(lambda: not delivery.is_busy, limit_ns)
+            if delivery.has_failed:
+                return
+        if not delivery.waiting:
+            self._undelivered_ns = []
+
+    def _make_traces(self) -> None:
+        delivery, corrupt = self._delivery, self._decoder.corrupt
+        over, self._over = self._over, []
+        delivery.take(over, self._assembly.take_lost() + corrupt - self._corrupt_told)
+        self._corrupt_told = corrupt
         if self._left:
             left, self._left = self._left, b""
             self._guarded(self._deliver_leftover, left)
-        if delivery.start_export(time.time_ns(), limit_ns, last=last):
-            self._wait(lambda: not delivery.is_busy, limit_ns)
 
     @property
     def _delivery(self) -> "Delivery":
         if self._delivery_made is None:
             from coldspan_extension.delivery import Delivery
 
-            self._delivery_made = Delivery(self._boot, self._environment)
+            self._delivery_made = Delivery(self._boot, self._environment, self._config)
         return self._delivery_made
 
     def _wait_for_records(self, done: "Callable[[], bool]", limit_ns: int) -> None:
@@ -174,7 +250,9 @@ class Extension:
 
     def _has_heard_all(self) -> bool:
         self._read_telemetry()
-        return self._assembly.is_told and not self._delivery.awaits_report
+        if any(REPORT not in invocation.platform for invocation in self._over[-1:]):
+            return False
+        return self._assembly.is_told and (self._delivery_made is None or not self._delivery.awaits_report)
 
     def _read_event(self) -> None:
         self._event = self._boot.api.read_next(time.time_ns())

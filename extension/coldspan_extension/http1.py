@@ -35,10 +35,13 @@ class Message:
 
 
 class Reader:
-    """Messages from the bytes of one connection, in whatever pieces they come."""
+    """Messages from the bytes of one connection, in whatever pieces they come. `until_closed`: where none announces its
+    length, it is a response that ends with the connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, until_closed: bool = False) -> None:
         self._unread = b""
+        self._until_closed = until_closed
+        self._unclosed: Message | None = None
 
     def feed(self, data: bytes) -> "Message | None":
         """Takes more bytes; the next message if it is complete by now. Raises BadMessage."""
@@ -53,11 +56,28 @@ class Reader:
         for line in lines:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
+        message = Message(start, headers, b"")
+        if self._until_closed and _is_unannounced(message):
+            if len(self._unread) > MAX_HEAD + MAX_BODY:
+                raise BadMessage(f"a body of more than {MAX_BODY} bytes")
+            message.body = self._unread[end + 4 :]
+            self._unclosed = message
+            return None
         body, rest = _body(headers, self._unread[end + 4 :])
         if body is None:
             return None
-        self._unread = rest
-        return Message(start, headers, body)
+        message.body, self._unread = body, rest
+        return message
+
+    def closed(self) -> "Message | None":
+        """The peer closed the connection: the message that is complete by that, if one is."""
+        return self._unclosed
+
+
+def _is_unannounced(response: Message) -> bool:
+    """Whether a body follows of which only the connection's end tells the length."""
+    announced = "content-length" in response.headers or "transfer-encoding" in response.headers
+    return not announced and response.status >= 200 and response.status not in (204, 304)
 
 
 def _body(headers: "dict[str, str]", data: bytes) -> "tuple[bytes | None, bytes]":

@@ -1,7 +1,7 @@
 """Trace and span ids from the request, so that whoever knows the request knows the ids, and a retried export keeps
 them. The deadline tells the retries of an asynchronous invocation apart: they share the request id."""
 
-import os
+import posix as os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ SECOND = 1_000_000_000
 MISSING_BYTECODE_FROM_NS = 1_000_000
 MAX_SPANS = 60
 """Of one load or handler, unless all are asked for."""
+MAX_ERRORS = 10
+"""Of one sum: a package tries some optional modules, few try more."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,7 +161,11 @@ class _Tree:
         took_ns = sum(node.duration_ns for node in cut)
         start_ns = min(min(node.start_ns for node in cut), parent.end_ns - took_ns)
         span = self._span(parent, "other imports", label, start_ns, start_ns + took_ns)
-        span.attributes[attributes.IMPORT_COUNT] = sum(1 for node in cut for _ in node.walk())
+        summed = [node.found for root in cut for node in root.walk()]
+        span.attributes[attributes.IMPORT_COUNT] = len(summed)
+        if errors := [f"{found.module}: {found.error}" for found in summed if found.error]:
+            more = len(errors) - MAX_ERRORS
+            span.attributes[attributes.IMPORT_ERRORS] = errors[:MAX_ERRORS] + [f"and {more} more"] * (more > 0)
         self.others.append(span)
         return took_ns
 

@@ -1,7 +1,7 @@
 """What was observed of an environment, its runtime process and its invocations: facts with Unix times in ns, 0 or
 absent where nobody saw them. Assembly fills them in, trace.py reads them."""
 
-from coldspan_extension import platform
+from coldspan_extension import platform, starts
 from coldspan_extension.importlog import ImportLog
 from coldspan_extension.platform import PlatformEvent
 from coldspan_wrapper.records import Record
@@ -22,6 +22,7 @@ class Environment:
         self.platform: dict[str, PlatformEvent] = {}  # of init and restore, by type
         self.runtime: Runtime | None = None
         self.imports: Policy | None = None  # which of the runtime's imports become spans; None for none
+        self.proactive_after_ns = starts.PROACTIVE_AFTER_NS
         self.ended_ns = 0  # SHUTDOWN
         self.shutdown_reason = ""
 
@@ -52,7 +53,6 @@ class Runtime:
         self.began_ns = began_ns  # the process
         self.state = ""  # of assembly.TRANSITIONS
         self.at: dict[int, int] = {}  # record kind -> when it was written first
-        self.client_version = ""
         self.client_seen = False
         self.is_silent = False  # nothing more will be recorded
         self.failures: list[Failure] = []  # before the first invocation
@@ -96,7 +96,8 @@ class Invocation:
         self.is_over = False  # nothing more will be seen of it but its report
         self.over_ns = 0  # when that became known without a response
         self.shutdown_reason = ""
-        self.next_asked_ns = 0  # our own event/next after it
+        self.next_asked_ns = 0  # our own event/next after it; before its end where nothing was held back for it
+        self.returned_ns = 0  # the runtime's next call after it
 
     @property
     def deadline_ns(self) -> int:

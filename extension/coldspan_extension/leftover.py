@@ -9,7 +9,7 @@ that an extension finds when it starts is of an init that was killed: the trace 
            little-endian) · bytes of the pipe
 """
 
-import os
+import posix as os
 
 from coldspan_extension.assembly import Assembly
 from coldspan_extension.invocation import Environment

@@ -1,6 +1,6 @@
 """When a process started, as exactly as /proc and its CPU clock tell."""
 
-import os
+import posix as os
 import time
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")

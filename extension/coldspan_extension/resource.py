@@ -1,6 +1,6 @@
 """The resource: the observed function, not this extension. Pure; frozen by the caller at the first export."""
 
-import os
+import posix as os
 
 from coldspan_extension import semconv
 from coldspan_extension.invocation import Runtime

@@ -1,5 +1,10 @@
 """A finished span as plain data: what assembly makes and every exporter turns into bytes."""
 
+from coldspan_extension import semconv
+
+MAX_TEXT, MAX_STACK = 4_096, 16_384
+"""Characters of an attribute's text, and of an exception's stack."""
+
 INTERNAL, SERVER = 1, 2
 """Span kinds by their OTLP numbers."""
 
@@ -77,13 +82,25 @@ class Span:
         """Status Error. The message is the exception's, where it adds something to its type."""
         self.error = True
         self.status_message = message
-        self.attributes["error.type"] = error_type
+        self.attributes[semconv.ERROR_TYPE] = error_type
 
 
-def clean(value: Value, limit: int = 4096) -> Value:
-    """The value as OTLP can carry it: text without lone surrogates and within the limit, integers of 64 bits."""
+def clean_text(text: str, limit: int = MAX_TEXT) -> str:
+    """Text as OTLP can carry it: without lone surrogates, and within the limit (characters)."""
+    return text[:limit].encode("utf-8", "replace").decode()
+
+
+def cleaned(attributes: Attributes) -> Attributes:
+    """Attributes as every lane sends them: names and texts clean and within their limits, integers of 64 bits. What has
+    no name is left out, as OpenTelemetry's SDK does."""
+    return {clean_text(name): _clean(name, value) for name, value in attributes.items() if name}
+
+
+def _clean(name: str, value: Value) -> Value:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()[:limit]
+        return clean_text(value, MAX_STACK if name == semconv.EXCEPTION_STACKTRACE else MAX_TEXT)
+    if isinstance(value, list):
+        return [clean_text(item) for item in value]
     if isinstance(value, bool) or not isinstance(value, int):
         return value
     return max(-(1 << 63), min(value, (1 << 63) - 1))

@@ -1,10 +1,10 @@
 # The extension's Python begins here, started by extensions/coldspan as `python -ISB start.py NAME=VALUE...`.
 # Isolated and without site, the search path is the standard library's: our own folders are added to it.
-import os
+import posix as os
 import sys
 import time
 
-_tree = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_tree = __file__.rpartition("/extension/")[0]
 sys.path[:0] = [f"{_tree}/extension", f"{_tree}/wrapper"]
 sys.path.append(f"{_tree}/vendor")
 

@@ -15,7 +15,7 @@ Jaeger shows microseconds, warns of children outside their parents, and finds a 
 not touch: so phases are in whole microseconds, one apart at least, inside their parent.
 """
 
-import os
+import posix as os
 
 from coldspan_extension import (
     attributes,
@@ -74,7 +74,7 @@ class Tracer:
     def trace(self, invocation: Invocation, carried: Attributes) -> list[Span]:
         """The spans of an invocation that is over, SERVER first; none if the sampler leaves it out. `carried` are
         attributes that go with whichever SERVER span comes next: what exporting took, what was dropped."""
-        verdict = starts.judge(_facts(invocation, self._environment))
+        verdict = starts.judge(_facts(invocation, self._environment), self._environment.proactive_after_ns)
         if verdict.kind != starts.WARM:
             self.start = verdict
         if verdict.place == starts.OWN:
@@ -126,10 +126,11 @@ class Tracer:
         return inits.own_trace(self._environment, ids, proactive)
 
     def after_response(self, server: Span, invocation: Invocation) -> Span | None:
-        """What the environment still spent after the response; None if our own next is not known or came before."""
-        if not invocation.next_asked_ns or not invocation.at.get(records.RESPONSE_END):
+        """What the environment still spent after the response, until runtime and extension had asked for their next
+        events; None where there was no response, or where neither is known to have asked."""
+        if not invocation.at.get(records.RESPONSE_END):
             return None
-        end_ns = floor(invocation.next_asked_ns)
+        end_ns = floor(max(invocation.next_asked_ns, invocation.returned_ns))
         if end_ns <= server.end_ns:
             return None
         ids = Ids(invocation.request_id, invocation.deadline_ms)

@@ -70,6 +70,13 @@ def place(span: Span) -> str:
     return f"{PurePath(str(path)).name}:{line}" if path and line and _is_import(span) else ""
 
 
+def caught(span: Span) -> str:
+    """The exception that an import raised, in vain; of a sum, the modules that did."""
+    error, errors = span.attributes.get("coldspan.import.error"), span.attributes.get("coldspan.import.errors")
+    each = errors if isinstance(errors, list) else [error] if error else []
+    return ", ".join(str(text).partition(":")[0] for text in each)
+
+
 def explain(trace: Trace) -> str:
     """Why a cold start took what it took: its type, the share of imports, the costliest package and the statement that
     brought it, and what a module did beside importing. Empty for a warm one."""

@@ -108,10 +108,12 @@ def _row(row: Row, name: str, bar: str, figure: str, mark: str) -> Text:
 
 
 def _mark(span: Span) -> str:
-    """How the span failed, and whether it was still open when its process ended."""
+    """How the span failed, what failed in it and was caught, and whether it was open when its process ended."""
     marks = [place] if (place := coldstart.place(span)) else []
     if span.status_code == ERROR:
         marks.append(f"error {span.attributes.get('error.type', '')}".rstrip())
+    elif caught := coldstart.caught(span):
+        marks.append(f"caught {caught}")
     if span.attributes.get("coldspan.truncated") is True:
         marks.append("truncated")
     return _printable(", ".join(marks))

@@ -1,7 +1,14 @@
 """Every failure leaves a whole, true trace: real functions that fail by themselves, and the faults of the lab."""
 
+import shutil
+import sys
+from datetime import datetime
+from pathlib import Path
+
 import pytest
 
+from coldspan_lab.service import Moment
+from coldspan_testing import trees
 from coldspan_testing.runs import Run
 from coldspan_testing.shapes import RunSource, Shape, exceptions, shapes
 
@@ -205,9 +212,21 @@ def test_a_response_that_lambda_refuses_is_the_end_of_its_process(run_source: Ru
 
 def reports_told(run: Run) -> set[tuple[object, object]]:
     """Request id and billed seconds of each `after response` that has the platform's report."""
-    told = {server.attributes["faas.invocation_id"]: run.child(server, "after response") for server in run.servers}
+    ids = {server.span.span_id: server.attributes["faas.invocation_id"] for server in run.servers}
+    after = [span for span in run.receiver.spans if span.span.name == "after response"]
     billed = "coldspan.billed_duration"
-    return {(name, span.attributes[billed]) for name, span in told.items() if billed in span.attributes}
+    return {(ids[span.span.parent_span_id], span.attributes[billed]) for span in after if billed in span.attributes}
+
+
+def unix_ns(time: str) -> float:
+    """Of a telemetry event's time, 2026-11-24T08:19:52.633Z."""
+    return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1e9
+
+
+def reports_of(run: Run) -> set[tuple[object, object]]:
+    """The same of each report that the platform made."""
+    reports = [each["record"] for each in run.lab.events if each["type"] == "platform.report"]
+    return {(report["requestId"], report["metrics"]["billedDurationMs"] / 1000) for report in reports}
 
 
 @pytest.mark.parametrize(
@@ -225,11 +244,7 @@ def test_whatever_becomes_of_telemetry_each_invocation_is_one_trace_and_no_error
     run.close()
     assert shapes(run) == [COLD, COLD[:1] + COLD[3:], COLD[:1] + COLD[3:]]
     assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
-    assert reports_told(run) <= {
-        (each["record"]["requestId"], each["record"]["metrics"]["billedDurationMs"] / 1000)
-        for each in run.lab.events
-        if each["type"] == "platform.report"
-    }
+    assert reports_told(run) <= reports_of(run)
     assert len(reports_told(run)) == (3 if fault in ("telemetry-duplicated", "telemetry-reordered") else 0)
 
 
@@ -256,3 +271,115 @@ def test_a_failed_start_without_telemetry_is_two_inits_of_no_known_request(run_s
     run.close()
     failed = "Runtime.ImportModuleError"
     assert shapes(run) == [[("init", "", failed), ("load handler", "init", failed)]] * 2
+
+
+HOLDS_ON = """
+import os, threading, urllib.request
+api = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2020-01-01/extension"
+name = {"Lambda-Extension-Name": "holds-on"}
+register = urllib.request.Request(f"{api}/register", b'{"events":["INVOKE","SHUTDOWN"]}', name)
+identifier = urllib.request.urlopen(register).headers["Lambda-Extension-Identifier"]
+event_next = urllib.request.Request(f"{api}/event/next", headers={"Lambda-Extension-Identifier": identifier})
+urllib.request.urlopen(event_next)
+threading.Event().wait()
+"""
+
+
+def test_an_extension_that_holds_on_makes_a_timeout_for_lambda_and_none_in_the_trace(
+    run_source: RunSource, tmp_path: Path
+) -> None:
+    """Lambda says runtimeDone twice then: success, and at the deadline timeout. The caller has had its answer."""
+    tree = Path(shutil.copytree(trees.layer_tree("3.11"), tmp_path / "tree"))
+    other = tree / "extensions" / "holds-on"
+    other.write_text(f"#!{sys.executable}\n{HOLDS_ON}")
+    other.chmod(0o755)
+    run = run_source(ECHO, layer=tree, timeout_s=1.0)
+    answers = []
+    for _ in range(2):
+        answers.append(run.lab.invoke(0.1))
+        run.lab.wait_frozen()
+    run.close()
+    assert done_of(run) == ["success", "timeout"] * 2
+    assert shapes(run) == [COLD, COLD]
+    assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
+    out_ns = [mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.RESPONSE_ACCEPTED]
+    for server, accepted_ns in zip(run.servers, out_ns, strict=True):
+        assert abs(server.span.end_time_unix_nano - accepted_ns) < 0.1e9  # and not at the deadline, 0.9 s later
+
+
+def done_of(run: Run) -> list[str]:
+    return [each["record"]["status"] for each in run.lab.events if each["type"] == "platform.runtimeDone"]
+
+
+def test_what_is_pushed_of_an_environment_before_a_reset_is_nobodys_in_the_next(run_source: RunSource) -> None:
+    """An extension that holds on itself is killed, and its trace with it. Its platform events come to its successor."""
+    run = run_source(ECHO, timeout_s=1.0, faults=("extension-hangs",))
+    first, second = (run.lab.invoke(0.1) for _ in range(2))
+    run.lab.wait_frozen()
+    run.close()
+    assert done_of(run) == ["success", "timeout", "success"]
+    assert [first.payload, second.payload] == [b"0.1", b"0.1"]
+    assert shapes(run) == [COLD]
+    (server,) = run.servers
+    assert server.attributes["faas.invocation_id"] == second.request_id
+    assert server.attributes["coldspan.init.phase"] == "invoke"
+    assert len(reports_told(run)) == 1
+    assert reports_told(run) <= reports_of(run)
+
+
+def test_a_timeout_of_which_the_platform_tells_the_next_process_alone(run_source: RunSource) -> None:
+    run = run_source(PRELUDE, timeout_s=1.0, faults=("telemetry-late",))
+    answers = []
+    for does in (None, "[1 for _ in iter(int, 1)]", None):
+        answers.append(run.lab.invoke(does))
+        run.lab.wait_frozen()
+    run.close()
+    died = [("function", "", "timeout!"), ("next", "function", ""), ("handler", "function", "timeout!")]
+    assert shapes(run) == [COLD, died, COLD]
+    assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
+    assert reports_told(run) <= reports_of(run)
+
+
+def test_a_handler_that_raises_is_an_error_though_the_platform_says_success(run_source: RunSource) -> None:
+    run = run_source("class Broken(Exception): pass\ndef handler(event, context): raise Broken('no luck')")
+    run.lab.invoke(1)
+    run.lab.wait_frozen()
+    run.close()
+    broken = [(name, parent, "app.Broken" if name in ("function", "handler") else "") for name, parent, _ in COLD]
+    assert shapes(run) == [broken]
+    assert done_of(run) == ["success"]
+    (event,) = run.child(run.servers[0], "handler").span.events
+    told = {each.key: each.value.string_value for each in event.attributes}
+    assert (event.name, told["exception.type"], told["exception.message"]) == ("exception", "app.Broken", "no luck")
+    stack = told["exception.stacktrace"].splitlines()
+    assert (stack[0], stack[-1]) == ("Traceback (most recent call last):", "app.Broken: no luck")
+    assert any(line.endswith('/app.py", line 2, in handler') for line in stack)
+
+
+@pytest.mark.parametrize("missing", ["wrapper", "records"])
+def test_without_the_wrappers_word_the_platforms_makes_the_trace(
+    run_source: RunSource, tmp_path: Path, missing: str
+) -> None:
+    tree = Path(shutil.copytree(trees.layer_tree("3.11"), tmp_path / "tree"))
+    channel = {"COLDSPAN_CHANNEL": str(tmp_path / "no" / "such" / "folder")} if missing == "records" else {}
+    if missing == "wrapper":
+        (tree / "coldspan-exec").unlink()
+    run = run_source(PRELUDE, layer=tree, timeout_s=1.0, **channel)
+    answers = []
+    for does in (None, None, "sys.exit(3)", None, "[1 for _ in iter(int, 1)]", None):
+        answers.append(run.lab.invoke(does))
+        run.lab.wait_frozen()
+    run.close()
+    cold: list[Shape] = [("function", "", ""), ("init", "function", "")]
+    assert shapes(run) == [
+        cold,
+        [("function", "", "")],
+        [("function", "", "Runtime.ExitError")],
+        cold,
+        [("function", "", "timeout")],
+        cold,
+    ]
+    assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
+    done = [each["time"] for each in run.lab.events if each["type"] == "platform.runtimeDone"]
+    for server, time in zip(run.servers, done, strict=True):
+        assert abs(server.span.end_time_unix_nano - unix_ns(time)) < 5e6  # a timeout ends at its deadline

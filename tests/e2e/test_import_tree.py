@@ -81,6 +81,28 @@ def test_all_imports_are_spans_when_all_are_asked_for(start_run: StartRun) -> No
     assert missing.span.status.code == 0  # it was caught
 
 
+def test_an_import_that_raised_and_was_caught_is_named_in_the_sum(start_run: StartRun) -> None:
+    others = below(served(start_run), "init", "load handler", "import app", "other imports")
+    assert others.attributes["coldspan.import.errors"] == [
+        "not_installed: ModuleNotFoundError: No module named 'not_installed'"
+    ]
+
+
+def test_a_user_of_importtime_has_the_table_as_without_us_and_the_tree_as_well(start_run: StartRun) -> None:
+    run = served(start_run, PYTHONPROFILEIMPORTTIME="1")
+    assert imported(run) == imported(served(start_run, PYTHONPROFILEIMPORTTIME="1", OTEL_SDK_DISABLED="true"))
+    assert {"pack.slow", "pack.lazy"} <= set(imported(run))  # not app: no statement imports it
+    assert below(run, "init", "load handler", "import app", "import pack.slow")
+
+
+def imported(run: Run) -> list[str]:
+    """The modules of `python -X importtime`'s table in the function's log, sorted: ours, which are not among them,
+    want some of the runtime's earlier."""
+    rows = [line.text for line in run.lab.log if line.source == "function" and line.text.startswith("import time:")]
+    modules = [row.rpartition("|")[2].strip() for row in rows]
+    return sorted(module for module in modules if not module.startswith("coldspan_wrapper"))
+
+
 def test_switched_off_nothing_is_observed_of_imports(start_run: StartRun) -> None:
     run = served(start_run, COLDSPAN_IMPORTS="off")
     assert not [span for span in run.receiver.spans if span.span.name.startswith("import ")]

@@ -182,6 +182,7 @@ def test_a_python_program_that_is_no_runtime_client_we_know_still_runs(tmp_path:
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("COLDSPAN_FLUSH", "never"),
         ("COLDSPAN_EXPORTER", "fast"),
+        ("COLDSPAN_PROACTIVE_AFTER", "1s"),
         ("OTEL_LOG_LEVEL", "loud"),
     ],
 )

@@ -15,6 +15,7 @@ from coldspan_testing.otlp_receiver import SpanReceived
 from coldspan_testing.runs import StartRun
 
 MS = 1_000_000
+SHOWN_IF_SLOW = ("event decode", "response encode")
 
 
 def names(spans: list[SpanReceived]) -> list[str]:
@@ -30,10 +31,12 @@ def test_a_layer_built_for_a_python_traces_cold_and_warm_starts_under_it(start_r
     run.close()
     cold, *warm = run.servers
     assert [span.attributes["faas.coldstart"] for span in run.servers] == [True, False, False]
-    assert names(run.children(cold)) == ["init", "next", "handler", "response", "after response"]
+    children = [name for name in names(run.children(cold)) if name not in SHOWN_IF_SLOW]
+    assert children == ["init", "next", "handler", "response", "after response"]
     assert sorted(names(run.children(run.child(cold, "init")))) == ["extension init", "load handler", "runtime boot"]
     for server in warm:
-        assert names(run.children(server)) == ["next", "handler", "response", "after response"]
+        children = [name for name in names(run.children(server)) if name not in SHOWN_IF_SLOW]
+        assert children == ["next", "handler", "response", "after response"]
     assert cold.resource["process.runtime.version"].startswith(version)  # type: ignore[attr-defined]
     assert run.logged("python_differs") == []
 
@@ -173,14 +176,3 @@ def test_a_remote_parent_in_the_events_headers_is_adopted(start_run: StartRun) -
     (server,) = run.servers
     assert server.span.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"
     assert server.span.parent_span_id.hex() == "b7ad6b7169203331"
-
-
-def test_deferred_flush_sends_with_the_next_invocation_and_the_rest_at_shutdown(start_run: StartRun) -> None:
-    run = start_run(COLDSPAN_FLUSH="deferred")
-    run.lab.invoke(1)
-    run.lab.wait_frozen()
-    assert run.receiver.requests == []
-    run.lab.invoke(2)
-    run.lab.wait_frozen()
-    run.close()
-    assert len(run.servers) == 2

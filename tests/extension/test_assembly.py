@@ -193,7 +193,7 @@ def test_what_the_platform_tells_late_of_one_attempt_does_not_end_the_next() -> 
     story.invoked(60_000, "r1", 63_100)
     story.platform(118, "runtimeDone", requestId="r1", status="timeout")
     story.delivered(60_001, "r1", 63_100)
-    assert not story.assembly.has_over
+    assert story.assembly.take() == []
     story.served(60_002)
     assert told(story.trace())[0] == ("fn", "", 60_000, 60_014)
 
@@ -374,7 +374,9 @@ def test_after_response_begins_where_server_ends_and_carries_the_report() -> Non
     story = cold_story()
     (invocation,) = story.assembly.take()
     server = story.tracer.trace(invocation, {})[0]
-    assert story.tracer.after_response(server, invocation) is None
+    runtimes_way = story.tracer.after_response(server, invocation)
+    assert runtimes_way is not None
+    assert (runtimes_way.start_ns, runtimes_way.end_ns) == (server.end_ns, invocation.returned_ns)
     invocation.next_asked_ns = T0 + 150 * MS
     metrics = {"durationMs": 48.5, "billedDurationMs": 149, "memorySizeMB": 512, "maxMemoryUsedMB": 64}
     story.platform(151, "report", requestId="r1", status="success", metrics=metrics)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coldspan_extension import config
+from coldspan_extension import config, urls
 from coldspan_extension.config import Config, parse
 
 
@@ -11,7 +11,7 @@ from coldspan_extension.config import Config, parse
     [
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, "http://c:4318/v1/traces"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/base/"}, "http://c:4318/base/v1/traces"),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318"}, "http://c:4318/"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318"}, "http://c:4318"),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/in", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"},
          "http://c/in"),
         ({"COLDSPAN_ENDPOINT": "https://mine", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/in"},
@@ -19,28 +19,31 @@ from coldspan_extension.config import Config, parse
     ],
 )  # fmt: skip
 def test_the_url_that_traces_go_to(environ: dict[str, str], url: str) -> None:
-    assert parse(environ).traces_url == url
+    assert str(parse(environ).traces_url) == url
 
 
 def test_nothing_set_is_no_endpoint_and_no_complaint() -> None:
     settings = parse({})
-    assert (settings.endpoint, settings.invalid) == ("", [])
+    assert (settings.endpoint, settings.invalid) == (None, [])
 
 
 def test_an_empty_value_counts_as_unset() -> None:
     settings = parse(dict.fromkeys(("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "COLDSPAN_FLUSH"), ""))
-    assert (settings.endpoint, settings.sampler, settings.invalid) == ("", "parentbased_always_on", [])
+    assert (settings.endpoint, settings.sampler, settings.invalid) == (None, "parentbased_always_on", [])
 
 
 BAD = [
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "endpoint", ""),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:99999", "endpoint", ""),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "endpoint", None),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:99999", "endpoint", None),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "protocol", "http/protobuf"),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "timeout_s", 10.0),
     ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "compression", "none"),
     ("OTEL_TRACES_EXPORTER", "zipkin", "exporter", "otlp"),
     ("OTEL_TRACES_SAMPLER", "jaeger_remote", "sampler", "parentbased_always_on"),
-    ("COLDSPAN_FLUSH", "never", "endpoint", ""),
+    ("COLDSPAN_FLUSH", "never", "flush", "adaptive"),
+    ("COLDSPAN_EXPORTER", "rust", "lane", "auto"),
+    ("COLDSPAN_PROACTIVE_AFTER", "1s", "proactive_after_ms", 1_000),
+    ("COLDSPAN_PROACTIVE_AFTER", "0", "proactive_after_ms", 1_000),
     ("OTEL_LOG_LEVEL", "loud", "log_level", "info"),
 ]
 
@@ -76,11 +79,37 @@ def test_headers_are_percent_decoded_and_a_bad_pair_keeps_its_secret() -> None:
     assert "verysecret" not in invalid.value
 
 
+def test_headers_that_http_cannot_carry_are_refused_and_keep_their_secret() -> None:
+    settings = parse({"OTEL_EXPORTER_OTLP_HEADERS": "x=1,key=a%0d%0aHost:evil,a%20b=2,euro=%E2%82%AC"})
+    assert settings.headers == {"x": "1"}
+    assert [invalid.value for invalid in settings.invalid] == [
+        "'key'=<12 characters>",
+        "'a b'=<1 characters>",
+        "'euro'=<1 characters>",
+    ]
+
+
+HTTPS = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c"}
+
+
 @pytest.mark.parametrize(
-    ("flush", "holds"), [("", True), ("adaptive", True), ("end", True), ("never", True), (" Deferred", False)]
+    ("environ", "needs"),
+    [
+        (HTTPS, ""),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, ""),
+        ({**HTTPS, "HTTPS_PROXY": "http://proxy:3128"}, "a proxy, HTTPS_PROXY"),
+        ({**HTTPS, "https_proxy": "http://proxy:3128", "NO_PROXY": "c"}, "a proxy, https_proxy"),
+        ({**HTTPS, "HTTP_PROXY": "http://proxy:3128"}, ""),
+        ({**HTTPS, "ALL_PROXY": "socks5://proxy"}, "a proxy, ALL_PROXY"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "http_proxy": "http://proxy"}, "a proxy, http_proxy"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:secret@c"}, "a user in the endpoint's URL"),
+        ({**HTTPS, "REQUESTS_CA_BUNDLE": "/ca.pem"}, "REQUESTS_CA_BUNDLE"),
+        ({**HTTPS, "REQUESTS_CA_BUNDLE": "/ca.pem", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/mine.pem"}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "CURL_CA_BUNDLE": "/ca.pem"}, ""),
+    ],
 )
-def test_only_a_deferred_flush_lets_the_environment_freeze_first(flush: str, holds: bool) -> None:
-    assert config.holds_next({"COLDSPAN_FLUSH": flush}) is holds
+def test_what_of_the_network_only_requests_can_do(environ: dict[str, str], needs: str) -> None:
+    assert parse(environ).needs_requests == needs
 
 
 @pytest.mark.parametrize(
@@ -90,11 +119,11 @@ def test_only_a_deferred_flush_lets_the_environment_freeze_first(flush: str, hol
         ("http://sandbox.localdomain:24318/x", True),
         ("http://127.0.0.1:4318", False),
         ("http://collector:24318", False),
-        ("", False),
+        ("https://[::1]:24318", True),
     ],
 )
 def test_our_own_listener_is_recognised_as_endpoint(endpoint: str, own: bool) -> None:
-    assert config.is_own_listener(endpoint, 24318) is own
+    assert config.is_own_listener(urls.parse(endpoint), 24318) is own
 
 
 def test_parse_never_raises_whatever_the_values_are() -> None:

@@ -1,14 +1,17 @@
-"""The way out: both protocols and stdout carry the same spans, and what the collector says is understood."""
+"""The way out: every lane and protocol carries the same spans, and what the collector says is understood."""
 
 import json
+import math
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
-from coldspan_extension.config import parse
-from coldspan_extension.export import Exported, Failed
+from coldspan_extension.config import LEAN, SDK, parse
+from coldspan_extension.export import Exported, Exporter, Failed
 from coldspan_extension.export.lane import make_exporter
 from coldspan_extension.export.stdout import MAX_LINE, lines_of
 from coldspan_extension.export.worker import Batch, Worker
@@ -17,7 +20,25 @@ from coldspan_extension.span import SERVER, Attributes, Event, Link, Span
 from coldspan_testing.otlp_receiver import Accept, Hang, OtlpReceiver, Refuse
 
 RESOURCE: Attributes = {"service.name": "fn", "faas.max_memory": 1 << 40, "aws.log.group.names": ["/aws/lambda/fn"]}
-QUIET = Log("none")
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+every_lane = pytest.mark.parametrize("lane", [SDK, LEAN])
+
+
+Make = Callable[..., Exporter]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """make(lane, endpoint, **environ): an exporter whose connection is closed after the test."""
+    made: list[Exporter] = []
+
+    def make(lane: str, endpoint: str, **environ: str) -> Exporter:
+        made.append(make_exporter(parse({ENDPOINT: endpoint, **environ}), lane, Log("none")))
+        return made[-1]
+
+    yield make
+    for exporter in made:
+        exporter.close_idle()
 
 
 def deadline(seconds: float = 10.0) -> int:
@@ -35,12 +56,11 @@ def some_spans() -> list[Span]:
     return [server, handler]
 
 
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_every_field_of_a_span_arrives(protocol: str) -> None:
+@pytest.mark.parametrize(("lane", "protocol"), [(SDK, "http/protobuf"), (SDK, "grpc"), (LEAN, "http/protobuf")])
+def test_every_field_of_a_span_arrives(lane: str, protocol: str, make: Make) -> None:
     with OtlpReceiver() as receiver:
         endpoint = receiver.endpoint_grpc if protocol == "grpc" else receiver.endpoint_http
-        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
-        exporter = make_exporter(parse({**environ, "OTEL_EXPORTER_OTLP_HEADERS": "x-key=secret"}), QUIET)
+        exporter = make(lane, endpoint, OTEL_EXPORTER_OTLP_PROTOCOL=protocol, OTEL_EXPORTER_OTLP_HEADERS="x-key=secret")
         outcome = exporter.export(RESOURCE, some_spans(), deadline())
         assert isinstance(outcome, Exported)
         assert (outcome.accepted, outcome.rejected) == (2, 0)
@@ -49,11 +69,7 @@ def test_every_field_of_a_span_arrives(protocol: str) -> None:
         server, handler = receiver.spans
     assert request.protocol == protocol
     assert request.headers["x-key"] == "secret"
-    assert server.resource == {
-        "service.name": "fn",
-        "faas.max_memory": 1 << 40,
-        "aws.log.group.names": ["/aws/lambda/fn"],
-    }
+    assert server.resource == RESOURCE
     assert (server.span.trace_id, server.span.span_id) == (bytes(range(16)), b"serverid")
     assert (server.span.parent_span_id, server.span.trace_state) == (bytes(range(8)), "a=b")
     assert (server.span.kind, server.span.name) == (SERVER, "fn")
@@ -69,20 +85,18 @@ def test_every_field_of_a_span_arrives(protocol: str) -> None:
     assert [(event.name, event.time_unix_nano) for event in handler.span.events] == [("exception", 2_500)]
 
 
-def test_stdout_lines_say_the_same_as_protobuf() -> None:
+def test_stdout_lines_say_the_same_as_protobuf(make: Make) -> None:
     with OtlpReceiver() as receiver:
-        exporter = make_exporter(parse({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http}), QUIET)
-        exporter.export(RESOURCE, some_spans(), deadline())
+        make(LEAN, receiver.endpoint_http).export(RESOURCE, some_spans(), deadline())
         (request,) = receiver.requests
-    from google.protobuf.json_format import MessageToDict
-
     (line,) = lines_of(RESOURCE, some_spans())
     ours = json.loads(line)
     theirs = MessageToDict(request.body, use_integers_for_enums=True)
     for span, expected in zip(
-        ours["resourceSpans"][0]["scopeSpans"][0]["spans"], request.body.resource_spans[0].scope_spans[0].spans,
+        ours["resourceSpans"][0]["scopeSpans"][0]["spans"],
+        request.body.resource_spans[0].scope_spans[0].spans,
         strict=True,
-    ):  # fmt: skip
+    ):
         assert span.pop("traceId") == expected.trace_id.hex()
         assert span.pop("spanId") == expected.span_id.hex()
         assert span.pop("parentSpanId") == expected.parent_span_id.hex()
@@ -99,10 +113,16 @@ def test_stdout_lines_say_the_same_as_protobuf() -> None:
     assert ours == theirs
 
 
+def test_numbers_that_json_does_not_have_are_written_as_protobufs_json_has_them() -> None:
+    span = Span("s", bytes(16), bytes(8), b"", 0, 1, {"a": math.inf, "b": -math.inf, "c": math.nan, "d": 1e300})
+    (line,) = lines_of({}, [span])
+    (told,) = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    values = [attribute["value"]["doubleValue"] for attribute in told["attributes"]]
+    assert values == ["Infinity", "-Infinity", "NaN", 1e300]
+
+
 def test_a_large_trace_takes_several_lines_each_below_the_limit() -> None:
-    spans = [
-        Span(f"s{n}", bytes(16), n.to_bytes(8, "big"), b"", 0, 1, {"text": "é" * 1_000}) for n in range(100)
-    ]  # fmt: skip
+    spans = [Span(f"s{n}", bytes(16), n.to_bytes(8, "big"), b"", 0, 1, {"text": "é" * 1_000}) for n in range(100)]
     lines = lines_of(RESOURCE, spans)
     assert len(lines) > 1
     assert all(len(line.encode()) < MAX_LINE for line in lines)
@@ -110,76 +130,107 @@ def test_a_large_trace_takes_several_lines_each_below_the_limit() -> None:
     assert names == [f"s{n}" for n in range(100)]
 
 
-def test_hostile_text_and_numbers_cost_no_batch() -> None:
-    span = Span(
-        "a\ud800b", bytes(range(16)), b"12345678", b"", 0, 1, {"bad": "\ud800", "big": 1 << 70, "long": "x" * 9_999}
-    )
+@every_lane
+def test_hostile_text_and_numbers_cost_no_batch(lane: str, make: Make) -> None:
+    hostile: Attributes = {"bad": "\ud800", "big": 1 << 70, "long": "x" * 9_999, "": "nameless"}
+    span = Span("a\ud800b", bytes(range(16)), b"12345678", b"", 0, 1, hostile)
     with OtlpReceiver() as receiver:
-        exporter = make_exporter(parse({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http}), QUIET)
-        assert isinstance(exporter.export(RESOURCE, [span], deadline()), Exported)
+        assert isinstance(make(lane, receiver.endpoint_http).export(RESOURCE, [span], deadline()), Exported)
         (received,) = receiver.spans
     assert received.span.name == "a?b"
     assert received.attributes == {"bad": "?", "big": (1 << 63) - 1, "long": "x" * 4_096}
     assert json.loads(lines_of(RESOURCE, [span])[0])
 
 
-def test_a_partial_success_is_no_failure_and_says_what_was_rejected() -> None:
-    with OtlpReceiver([Accept(rejected_spans=1, message="too old")]) as receiver:
-        exporter = make_exporter(parse({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http}), QUIET)
-        outcome = exporter.export(RESOURCE, some_spans(), deadline())
-    assert isinstance(outcome, Exported)
-    assert (outcome.accepted, outcome.rejected, outcome.message) == (1, 1, "too old")
+@every_lane
+def test_a_partial_success_is_no_failure_and_says_what_was_rejected(lane: str, make: Make) -> None:
+    with OtlpReceiver([Accept(rejected_spans=1, message="too old"), Accept(rejected_spans=9)]) as receiver:
+        exporter = make(lane, receiver.endpoint_http)
+        outcomes = [exporter.export(RESOURCE, some_spans(), deadline()) for _ in range(2)]
+    for outcome, expected in zip(outcomes, [(1, 1, "too old"), (0, 2, "")], strict=True):
+        assert isinstance(outcome, Exported)
+        assert (outcome.accepted, outcome.rejected, outcome.message) == expected
 
 
-@pytest.mark.parametrize(("status", "retryable"), [(400, False), (401, False), (404, False)])
-def test_a_refusal_that_must_not_be_retried_is_final(status: int, retryable: bool) -> None:
+@every_lane
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 413, 500])
+def test_a_refusal_that_must_not_be_retried_is_final(lane: str, status: int, make: Make) -> None:
     with OtlpReceiver([Refuse(status)] * 9) as receiver:
-        exporter = make_exporter(parse({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http}), QUIET)
-        outcome = exporter.export(RESOURCE, some_spans(), deadline())
+        outcome = make(lane, receiver.endpoint_http).export(RESOURCE, some_spans(), deadline())
         assert len(receiver.requests) == 1
     assert isinstance(outcome, Failed)
-    assert outcome.retryable is retryable
+    assert not outcome.retryable
     assert outcome.reason.startswith(f"HTTP {status}")
 
 
-def test_an_overloaded_collector_leaves_the_spans_for_later_within_the_deadline() -> None:
-    with OtlpReceiver([Refuse(503)] * 9) as receiver:
-        exporter = make_exporter(parse({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http}), QUIET)
+@every_lane
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_an_overloaded_collector_leaves_the_spans_for_later_within_the_deadline(
+    lane: str, status: int, make: Make
+) -> None:
+    with OtlpReceiver([Refuse(status, retry_after_s=7)] * 9) as receiver:
+        exporter = make(lane, receiver.endpoint_http)
         began = time.monotonic()
         outcome = exporter.export(RESOURCE, some_spans(), deadline(0.5))
         took = time.monotonic() - began
     assert isinstance(outcome, Failed)
     assert outcome.retryable
+    assert outcome.retry_after_s == 7.0
     assert took < 0.7
 
 
-def test_an_unreachable_collector_leaves_the_spans_for_later() -> None:
+@every_lane
+def test_an_unreachable_collector_leaves_the_spans_for_later(lane: str, make: Make) -> None:
     with OtlpReceiver() as gone:
         endpoint = gone.endpoint_http
-    outcome = make_exporter(parse({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}), QUIET).export(
-        RESOURCE, some_spans(), deadline(0.5)
-    )
+    outcome = make(lane, endpoint).export(RESOURCE, some_spans(), deadline(0.5))
     assert isinstance(outcome, Failed)
     assert outcome.retryable
 
 
-def test_compression_is_applied() -> None:
+@every_lane
+def test_a_collector_that_hangs_is_waited_for_no_longer_than_the_time_limit(lane: str, make: Make) -> None:
+    release = threading.Event()
+    with OtlpReceiver([Hang(until=release)] * 3) as receiver:
+        exporter = make(lane, receiver.endpoint_http, OTEL_EXPORTER_OTLP_TIMEOUT="200")
+        began = time.monotonic()
+        outcome = exporter.export(RESOURCE, some_spans(), deadline(30))
+        took = time.monotonic() - began
+        release.set()
+    assert isinstance(outcome, Failed)
+    assert outcome.retryable
+    assert took < 1.0
+
+
+@every_lane
+def test_without_time_left_nothing_is_sent(lane: str, make: Make) -> None:
     with OtlpReceiver() as receiver:
-        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
-        make_exporter(parse(environ), QUIET).export(RESOURCE, some_spans(), deadline())
+        outcome = make(lane, receiver.endpoint_http).export(RESOURCE, some_spans(), deadline(-1))
+        assert receiver.requests == []
+    assert isinstance(outcome, Failed)
+    assert outcome.retryable
+
+
+@every_lane
+def test_compression_is_applied(lane: str, make: Make) -> None:
+    with OtlpReceiver() as receiver:
+        exporter = make(lane, receiver.endpoint_http, OTEL_EXPORTER_OTLP_COMPRESSION="gzip")
+        exporter.export(RESOURCE, some_spans(), deadline())
         assert receiver.requests[0].headers["content-encoding"] == "gzip"
         assert len(receiver.spans) == 2
 
 
-def test_exporter_none_drops_without_a_word() -> None:
-    exporter = make_exporter(parse({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://x"}), QUIET)
+@every_lane
+def test_exporter_none_drops_without_a_word(lane: str, make: Make) -> None:
+    exporter = make(lane, "http://x", OTEL_TRACES_EXPORTER="none")
     assert isinstance(exporter.export(RESOURCE, some_spans(), deadline()), Exported)
 
 
-def test_a_collector_that_hangs_does_not_hold_the_loop() -> None:
+@every_lane
+def test_a_collector_that_hangs_does_not_hold_the_loop(lane: str, make: Make) -> None:
     release = threading.Event()
     with OtlpReceiver([Hang(until=release)]) as receiver:
-        worker = Worker(lambda: make_exporter(parse({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http}), QUIET))
+        worker = Worker(lambda: make(lane, receiver.endpoint_http))
         worker.submit(Batch(RESOURCE, some_spans(), deadline(30)))
         assert worker.collect() is None
         assert worker.is_busy
@@ -192,10 +243,10 @@ def test_a_collector_that_hangs_does_not_hold_the_loop() -> None:
 
 
 def test_a_fault_of_a_dependency_is_an_outcome() -> None:
-    def broken() -> "object":
+    def broken() -> "Exporter":
         raise RuntimeError("no such lane")
 
-    worker = Worker(broken)  # type: ignore[arg-type]
+    worker = Worker(broken)
     os.set_blocking(worker.fileno(), True)
     worker.submit(Batch(RESOURCE, some_spans(), deadline()))
     batch = worker.collect()

@@ -77,7 +77,7 @@ def test_the_request_whose_init_fails_again_has_a_server_span_though_no_extensio
     xray = {"type": "X-Amzn-Trace-Id", "value": "Root=1-5f35ae12-0c0fec141ab77a00bc047aa2;Sampled=0"}
     story.platform(72, "start", requestId="r1", version="$LATEST", functionArn=ARN, tracing=xray)
     story.platform(75, "runtimeDone", requestId="r1", status="error", errorType="Runtime.ImportModuleError")
-    assert not story.assembly.has_over
+    assert story.assembly.take() == []
     story.shut_down(90, "failure")
     spans = story.trace()
     assert told(spans) == REINIT_FAILED
@@ -356,3 +356,19 @@ def test_events_and_records_that_are_lost_alike_leave_one_server_span_each(count
     traces = story.traces()
     assert [server_of(spans).attributes["faas.invocation_id"] for spans in traces] == [f"r{n}" for n in range(count)]
     assert [marks(spans) for spans in traces] == [{}] * count
+
+
+def test_an_invocation_of_which_we_were_told_late_ends_when_the_platform_says() -> None:
+    """We are told of it when we ask, which may be after it: an export of the one before was still on its way."""
+    story = Story()
+    story.platform(0, "initStart", phase="init", initializationType="on-demand")
+    story.platform(100, "initRuntimeDone", phase="init", status="success")
+    story.invoked(101, "r1")
+    story.platform(101, "start", requestId="r1")
+    story.platform(110, "runtimeDone", requestId="r1", status="success")
+    story.traces()
+    story.platform(200, "start", requestId="r2")
+    story.platform(210, "runtimeDone", requestId="r2", status="success")
+    story.invoked(370, "r2")
+    story.shut_down(400, "spindown")
+    assert told(story.trace()) == [("fn", "", 200, 210)]

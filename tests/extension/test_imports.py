@@ -92,6 +92,10 @@ def test_imports_that_matter_are_spans_where_they_happened_and_the_rest_is_summe
     ]  # fmt: skip
     assert parent.attributes["coldspan.import.count"] == 7
     assert spans[-1].attributes == {"coldspan.import.count": 2}
+    assert spans[-2].attributes == {
+        "coldspan.import.count": 1,
+        "coldspan.import.errors": ["ujson: ModuleNotFoundError: No module named 'ujson'"],
+    }
 
 
 def test_an_import_tells_what_it_is_where_it_comes_from_and_who_wanted_it() -> None:
@@ -173,6 +177,16 @@ def test_an_import_that_raised_and_was_caught_does_not_mark_its_span() -> None:
     _, spans = made.spans()
     assert spans[1].attributes["coldspan.import.error"] == "ModuleNotFoundError: no"
     assert not spans[1].error
+
+
+def test_a_sum_names_ten_of_those_that_raised_inside_it_and_counts_the_others() -> None:
+    made = Told().ran("app", 0, 99, f"{TASK}/app.py").ran("facade", 1, 30, by="app")
+    for number in range(12):
+        made.ran(f"optional_{number}", 2 + number, 2.5 + number, by="facade", error="ImportError: no")
+    _, spans = made.spans(threshold_ms=50)
+    (others,) = [span for span in spans if span.name == "other imports"]
+    named = [f"optional_{number}: ImportError: no" for number in range(10)]
+    assert others.attributes == {"coldspan.import.count": 13, "coldspan.import.errors": [*named, "and 2 more"]}
 
 
 def test_the_imports_that_led_to_the_failure_are_shown_and_marked_however_short() -> None:

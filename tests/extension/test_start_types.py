@@ -74,6 +74,13 @@ def test_how_long_an_environment_may_have_been_ready_for_its_request_can_be_chos
     facts = ready(104)
     assert judge(facts).kind == "proactive"
     assert judge(facts, proactive_after_ns=10 * SECOND).kind == "on-demand"
+    story = Story()
+    story.environment.proactive_after_ns = 10 * SECOND
+    story.init()
+    story.invoked(9_000, "r1", 12_000)
+    story.delivered(9_001, "r1", 12_000)
+    story.served(9_002)
+    assert server_of(story.trace()).attributes["faas.coldstart"] is True
 
 
 @pytest.mark.parametrize("text", ["", "-5", "1e3", "soon", "٣", "9" * 40])

@@ -15,18 +15,18 @@ COLD = """
     cold | 412 ms | on-demand | trace 00000000000000000000000000000001
       cold: on demand, 412 ms, 66 % imports; botocore 150 ms via app.py:3; app.py:9 some 30 ms, not an import
       overhead: extension 3.1 ms, wrapper 12 ms
-    orders                   ███████████████████████             412.31 ms
-      init                   ███████████████████                 340.00 ms
-        extension init       █                                    19.00 ms
-        load handler           █████████████████                 299.50 ms
-          import app           █████████████████                 299.50 ms
-           import boto3        █████████████                     230.00 ms  app.py:3
-            import botocore    ████████                          150.00 ms
-           other imports                    ██                    41.50 ms
-      next                                      ▏                  0.50 ms
-      handler                                   ███               58.00 ms
-      response                                     █              11.30 ms
-      after response                                ███████████  187.69 ms
+    orders                   ████████████████          412.31 ms
+      init                   ██████████████            340.00 ms
+        extension init       █                          19.00 ms
+        load handler          ████████████             299.50 ms
+          import app          ████████████             299.50 ms
+           import boto3       █████████                230.00 ms  app.py:3
+            import botocore    ██████                  150.00 ms
+           other imports               ██               41.50 ms  caught ujson, yaml
+      next                                ▏              0.50 ms
+      handler                             ██            58.00 ms
+      response                               ▏          11.30 ms
+      after response                         ████████  187.69 ms
 """
 
 FAILED = """
@@ -80,7 +80,13 @@ def test_a_cold_trace_shows_its_head_its_costs_and_a_row_for_each_span(span: Mak
             coldspan__self_time=0.15,
             coldspan__import__module="botocore",
         ),
-        span("other imports", 270, 311.5, parent="import app"),
+        span(
+            "other imports",
+            270,
+            311.5,
+            parent="import app",
+            coldspan__import__errors=["ujson: ModuleNotFoundError: No module named 'ujson'", "yaml: ImportError"],
+        ),
         span("next", 341, 341.5, parent="orders", coldspan__phase="next"),
         span("handler", 342, 400, parent="orders", coldspan__phase="handler"),
         span("response", 401, 412.3, parent="orders", coldspan__phase="response"),

@@ -27,16 +27,16 @@ WRAPPER = cache.CHECKOUT / "wrapper"
 PACKAGES = Path(six.__file__).parent
 
 
-def zoo(version: str, observed: str) -> dict[str, list[str]]:
-    command: list[str | Path] = [interpreters.executable(version), "-S", ZOO, observed, WRAPPER, PACKAGES]
+def zoo(version: str, observed: str, *options: str) -> tuple[dict[str, list[str]], str]:
+    """What the zoo printed, and its stderr."""
+    command: list[str | Path] = [interpreters.executable(version), "-S", *options, ZOO, observed, WRAPPER, PACKAGES]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, list[str]] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout), done.stderr
 
 
 @pytest.mark.parametrize("version", interpreters.VERSIONS)
 def test_every_kind_of_import_gives_the_same_and_fails_with_the_same_traceback(version: str) -> None:
-    observed, alone = zoo(version, "on"), zoo(version, "off")
+    (observed, _), (alone, _) = zoo(version, "on"), zoo(version, "off")
     assert observed["seen"] == alone["seen"]
     kinds = {
         "namespace_part.inner.leaf", "circle.two", "_csv", "packed_module", "replaces_itself", "from_finder",
@@ -44,6 +44,21 @@ def test_every_kind_of_import_gives_the_same_and_fails_with_the_same_traceback(v
     }  # fmt: skip
     assert kinds <= set(observed["observed"])
     assert alone["observed"] == []
+
+
+@pytest.mark.parametrize("version", interpreters.VERSIONS)
+def test_x_importtime_tells_of_the_same_modules_in_the_same_nesting(version: str) -> None:
+    (observed, table), (alone, table_alone) = (zoo(version, how, "-X", "importtime") for how in ("on", "off"))
+    assert observed["seen"] == alone["seen"]
+    assert imported(table) == imported(table_alone)
+    by_statement = {"packed_module", "circle.two", "reloadable", "from_finder", "colorsys"}
+    assert by_statement <= {module.strip() for module in imported(table)}
+
+
+def imported(table: str) -> list[str]:
+    """The last column of `import time: self | cumulative | module`, a space before it for each level; without ours."""
+    rows = [line.rpartition("| ")[2] for line in table.splitlines() if line.startswith("import time:")]
+    return [module for module in rows if not module.lstrip().startswith("coldspan_wrapper")]
 
 
 class Observed:

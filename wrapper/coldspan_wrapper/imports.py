@@ -6,8 +6,9 @@ that imports a loaded module meets nothing of ours:
     importlib._bootstrap._ModuleLockManager            entered before a module is looked for, left when it was executed
                                                        or failed
     importlib._bootstrap._init_module_attrs            called when a module was found and created, before it is executed
-    importlib._bootstrap._verbose_message              for the next call only: the loader's, with a text that is printed
-                                                       under `python -v` alone, when it compiled for want of bytecode
+    importlib._bootstrap._verbose_message              called ten times an import with texts that `python -v` alone
+                                                       prints, one of them when source was compiled. Ours is cheaper
+                                                       than the original, which it calls under `python -v` alone
 
 Lines, fields separated by tabs, times in monotonic ns, threads by their ident:
 
@@ -20,7 +21,7 @@ Lines, fields separated by tabs, times in monotonic ns, threads by their ident:
                                                        the look before
 
 An import that ends before anybody wrote its begin is one line alone. The hot path keeps lists and formats them when it
-writes: a module costs 4 to 5 µs in all (benchmarks/imports.py).
+writes: some 25,000 instructions a module in all, 9 % of importing one line (benchmarks/imports.py).
 """
 
 import _frozen_importlib as bootstrap
@@ -44,7 +45,7 @@ MAX_IMPORTER_FRAMES = 8
 _MACHINERY = frozenset(("importlib._bootstrap", "importlib._bootstrap_external", "importlib"))
 
 _REPLACED = ("_ModuleLockManager", "_init_module_attrs", "_verbose_message")
-_COMPILED, _NOT_VALID = "code object from {}", "{}"
+_COMPILED = "code object from {}"
 
 # An import, as a list: making one is a third of making an object.
 _MODULE, _BEGAN, _THREAD, _IMPORTER, _CODE, _PLACE = range(6)
@@ -68,8 +69,8 @@ class ImportObserver:
         self._writing = allocate_lock()
         self._sampling = False
         self._broken = False
-        self._written_ns = 0
-        self._found: list[Any] | None = None  # the latest: its loader comes next
+        self._due_ns = 0  # when what waits is written with the next begin
+        self._threads: dict[int, str] = {}  # the ident of the one told of last, as text
         self._originals: dict[str, Any] = {}
 
     def install(self) -> None:
@@ -80,6 +81,7 @@ class ImportObserver:
             machinery.update(
                 _ModuleLockManager=self._observed_lock(machinery["_ModuleLockManager"]),
                 _init_module_attrs=self._observed_attributes(machinery["_init_module_attrs"]),
+                _verbose_message=self._observed_message(machinery["_verbose_message"]),
             )
 
     def uninstall(self) -> None:
@@ -103,8 +105,8 @@ class ImportObserver:
             while self._waiting:
                 some = self._waiting[:MAX_LINES]
                 del self._waiting[: len(some)]  # whoever appends meanwhile appends behind
-                self._write("\n".join(map(_line, some)))
-            self._written_ns = time.monotonic_ns()
+                self._write("\n".join(map(self._line, some)))
+            self._due_ns = time.monotonic_ns() + WRITE_EVERY_NS
         except Exception as fault:
             self._broke(fault)
         finally:
@@ -127,16 +129,17 @@ class ImportObserver:
                 if name not in modules:  # loaded already, or being loaded: by a circle, or by another thread
                     try:
                         frame = getframe(2)  # 0 is this, 1 _find_and_load; an import statement is right behind
-                        if frame.f_globals.get("__name__") in _MACHINERY:
-                            frame = _importer(frame)
-                        code, place = frame.f_code, frame.f_lasti
                         importer = frame.f_globals.get("__name__")
+                        if importer in _MACHINERY:
+                            frame = _importer(frame)
+                            importer = frame.f_globals.get("__name__")
                         began_ns = now_ns()
-                        began = [name, began_ns, get_ident(), importer, code, place, 0, 0, 0, None, None, False]
+                        code, place = frame.f_code, frame.f_lasti
+                        began = [name, began_ns, get_ident(), importer, code, place, 0, 0, 0, "", "", False]
                         lock._import = began
                         waiting.append(began)
                         open_.setdefault(name, began)
-                        if began_ns - self._written_ns > WRITE_EVERY_NS:
+                        if began_ns > self._due_ns:
                             self.flush()  # the process may die of what comes now
                     except Exception as fault:
                         self._broke(fault)
@@ -163,35 +166,34 @@ class ImportObserver:
         return _ModuleLockManager
 
     def _observed_attributes(self, original: "Any") -> "Callable[..., Any]":
-        open_, now_ns, machinery, listen = self._open, time.monotonic_ns, vars(bootstrap), self._listen_once()
+        open_, now_ns = self._open, time.monotonic_ns
 
-        def _init_module_attrs(spec: "Any", *args: "Any", **kwargs: "Any") -> "Any":
-            done = original(spec, *args, **kwargs)
+        def _init_module_attrs(spec: "Any", module: "Any", **options: "Any") -> "Any":
+            done = original(spec, module, **options) if options else original(spec, module)
             try:
                 found = open_.get(spec.name)  # none where somebody makes a module by hand
                 if found is not None:
                     found[_FOUND] = now_ns()
                     found[_ORIGIN] = spec.origin
-                    self._found = found
-                    machinery["_verbose_message"] = listen
             except Exception as fault:
                 self._broke(fault)
             return done
 
         return _init_module_attrs
 
-    def _listen_once(self) -> "Callable[..., Any]":
-        """What the loader says next: that it took bytecode, or that it compiled. Finders say much more: not to us."""
-        machinery = vars(bootstrap)
-        original = machinery["_verbose_message"]
+    def _observed_message(self, original: "Any") -> "Callable[..., Any]":
+        open_, now_ns, verbose = self._open, time.monotonic_ns, sys.flags.verbose
 
-        def _verbose_message(message: str, *args: "Any", **kwargs: "Any") -> "Any":
-            if message != _NOT_VALID:  # of bytecode; then it compiles, and says so
-                machinery["_verbose_message"] = original
-            found = self._found
-            if message == _COMPILED and found is not None and found[_ORIGIN] == args[0]:
-                found[_COMPILE] = time.monotonic_ns() - found[_FOUND]
-            return original(message, *args, **kwargs)
+        def _verbose_message(message: str, *args: "Any", verbosity: int = 1) -> None:
+            if message == _COMPILED:
+                try:
+                    for found in list(open_.values()):
+                        if found[_ORIGIN] == args[0]:
+                            found[_COMPILE] = now_ns() - found[_FOUND]
+                except Exception as fault:
+                    self._broke(fault)
+            if verbose:
+                original(message, *args, verbosity=verbosity)
 
         return _verbose_message
 
@@ -211,28 +213,32 @@ class ImportObserver:
         except Exception as fault:
             self._broke(fault)
 
-
-def _line(item: "Any") -> str:
-    if isinstance(item, str):
-        return item
-    module, began_ns, thread, importer, code, place, ended_ns, found_ns, compile_ns, origin, error, _ = item
-    if len(module) > MAX_FIELD:
-        module = module[:MAX_FIELD]
-    if not isinstance(importer, str) or len(importer) > MAX_FIELD:
-        importer = str(importer or "")[:MAX_FIELD]
-    if not ended_ns:
-        # Before the second look: what ends meanwhile is told twice then, and not never.
-        item[_BEGIN_WRITTEN] = True
-        ended_ns = item[_ENDED]
-    line = _line_at(code, place) if not ended_ns or ended_ns - began_ns >= LINE_FROM_NS else 0
-    if not ended_ns:
-        return f">\t{began_ns}\t{thread}\t{module}\t{importer}\t{line}"
-    if not isinstance(origin, str):  # some finder's own
-        origin = ""
-    return (
-        f"<\t{began_ns}\t{thread}\t{module}\t{importer}\t{line}\t{ended_ns}\t{found_ns}\t{compile_ns}"
-        f"\t{origin[-MAX_ORIGIN:]}\t{error or ''}"
-    )
+    def _line(self, item: "Any") -> str:
+        """Joined, and numbers by repr: a format string takes nearly twice as long."""
+        if isinstance(item, str):
+            return item
+        module, began_ns, ident, importer, code, place, ended_ns, found_ns, compile_ns, origin, error, _ = item
+        if len(module) > MAX_FIELD:
+            module = module[:MAX_FIELD]
+        if not isinstance(importer, str) or len(importer) > MAX_FIELD:
+            importer = str(importer or "")[:MAX_FIELD]
+        thread = self._threads.get(ident)
+        if thread is None:
+            self._threads = {ident: (thread := str(ident))}
+        if not ended_ns:
+            # Before the second look: what ends meanwhile is told twice then, and not never.
+            item[_BEGIN_WRITTEN] = True
+            ended_ns = item[_ENDED]
+            if not ended_ns:
+                return "\t".join((">", repr(began_ns), thread, module, importer, repr(_line_at(code, place))))
+        line = "0" if ended_ns < began_ns + LINE_FROM_NS else repr(_line_at(code, place))
+        if not isinstance(origin, str):  # some finder's own
+            origin = ""
+        elif len(origin) > MAX_ORIGIN:
+            origin = origin[-MAX_ORIGIN:]
+        compiled = repr(compile_ns) if compile_ns else "0"
+        times = (repr(ended_ns), repr(found_ns), compiled)
+        return "\t".join(("<", repr(began_ns), thread, module, importer, line, *times, origin, error))
 
 
 def _importer(frame: "FrameType") -> "FrameType":

@@ -1,14 +1,16 @@
 """Traces as OTLP/JSON lines on stdout, where no endpoint is set: they land in the function's log group."""
 
-import json
-import os
-from typing import Any
+import posix as os
 
-from coldspan_extension import semconv
+from coldspan_extension import json1, semconv
 from coldspan_extension.export import Exported, Failed
 from coldspan_extension.resource import SCOPE
-from coldspan_extension.span import Attributes, Event, Link, Span, Value, clean
+from coldspan_extension.span import Attributes, Event, Link, Span, Value, clean_text, cleaned
 from coldspan_wrapper import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_LINE = 200_000
 """Bytes: CloudWatch Logs cuts an event at 256 kB. A larger trace takes several lines."""
@@ -44,7 +46,7 @@ def lines_of(resource: Attributes, spans: list[Span]) -> list[str]:
 
 def _line(resource: Attributes, spans: list[str]) -> str:
     scope = {"name": SCOPE, "version": __version__}
-    envelope = _dumps(
+    envelope = json1.dumps(
         {
             "resourceSpans": [
                 {
@@ -66,32 +68,32 @@ def _span_json(span: Span) -> str:
         "parentSpanId": span.parent_id.hex(),
         "traceState": span.trace_state,
         "flags": 0x300 if span.parent_is_remote else 0x100,
-        "name": clean(span.name),
+        "name": clean_text(span.name),
         "kind": span.kind,
         "startTimeUnixNano": str(span.start_ns),
         "endTimeUnixNano": str(span.end_ns),
         "attributes": _attributes(span.attributes),
         "events": [_event(event) for event in span.events],
         "links": [_link(link) for link in span.links],
-        "status": {"code": 2, "message": clean(span.status_message)} if span.error else {},
+        "status": {"code": 2, "message": clean_text(span.status_message)} if span.error else {},
     }
-    return _dumps({name: value for name, value in fields.items() if value or name == "kind"})
+    return json1.dumps({name: value for name, value in fields.items() if value or name == "kind"})
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: Event) -> "dict[str, Any]":
     return {"timeUnixNano": str(event.time_ns), "name": event.name, "attributes": _attributes(event.attributes)}
 
 
-def _link(link: Link) -> dict[str, Any]:
+def _link(link: Link) -> "dict[str, Any]":
     ids = {"traceId": link.trace_id.hex(), "spanId": link.span_id.hex()}
     return {**ids, "attributes": _attributes(link.attributes), "flags": 0x100}
 
 
-def _attributes(attributes: Attributes) -> list[dict[str, Any]]:
-    return [{"key": clean(key), "value": _value(clean(value, 16_384))} for key, value in attributes.items()]
+def _attributes(attributes: Attributes) -> "list[dict[str, Any]]":
+    return [{"key": key, "value": _value(value)} for key, value in cleaned(attributes).items()]
 
 
-def _value(value: Value) -> dict[str, Any]:
+def _value(value: Value) -> "dict[str, Any]":
     if isinstance(value, bool):
         return {"boolValue": value}
     if isinstance(value, int):
@@ -101,10 +103,6 @@ def _value(value: Value) -> dict[str, Any]:
     if isinstance(value, str):
         return {"stringValue": value}
     return {"arrayValue": {"values": [_value(item) for item in value]}}
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def _write(data: bytes) -> None:

@@ -6,7 +6,7 @@ pipe, at the next occasion.
 """
 
 import _thread
-import os
+import posix as os
 import time
 
 from coldspan_extension.export import Exported, Exporter, Failed
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 class Batch:
     """Spans on their way out, and what became of them."""
 
-    __slots__ = ("deadline_ns", "outcome", "resource", "spans", "took_ns")
+    __slots__ = ("deadline_ns", "load_ns", "outcome", "resource", "spans", "took_ns")
 
     def __init__(self, resource: Attributes, spans: list[Span], deadline_ns: int) -> None:
         self.resource = resource
         self.spans = spans
         self.deadline_ns = deadline_ns  # Unix time
         self.outcome: Exported | Failed = Failed(True, "not sent yet")
-        self.took_ns = 0
+        self.load_ns = 0  # until the exporter was there: of the first batch
+        self.took_ns = 0  # all in all
 
 
 class Worker:
@@ -67,6 +68,11 @@ class Worker:
     def spans_on_their_way(self) -> int:
         return len(self._batch.spans) if self.is_busy and self._batch is not None else 0
 
+    def load(self) -> None:
+        """Makes the exporter now, in the caller's thread, while nobody waits."""
+        if self._exporter is None and not self.is_busy:
+            self._exporter = self._make_exporter()
+
     def close_idle(self) -> None:
         if self._exporter is not None and not self.is_busy:
             self._exporter.close_idle()
@@ -80,6 +86,7 @@ class Worker:
             try:
                 if self._exporter is None:
                     self._exporter = self._make_exporter()
+                    batch.load_ns = time.monotonic_ns() - began_ns
                 batch.outcome = self._exporter.export(batch.resource, batch.spans, batch.deadline_ns)
             except Exception as fault:  # a dependency's fault must not end the thread; it is logged as the outcome
                 batch.outcome = Failed(False, f"{type(fault).__name__}: {fault}")

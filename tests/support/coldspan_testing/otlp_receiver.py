@@ -7,6 +7,7 @@ with OtlpReceiver(answers=[Refuse(503)]) as receiver:       # the first export i
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class Received:
     headers: Mapping[str, str]
     body: ExportTraceServiceRequest
     accepted: bool
+    time_unix_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class OtlpReceiver:
         if isinstance(answer, Hang):
             answer.until.wait()
         with self._changed:
-            self._received.append(Received(protocol, headers, request, not isinstance(answer, Refuse)))
+            self._received.append(Received(protocol, headers, request, not isinstance(answer, Refuse), time.time_ns()))
             self._changed.notify_all()
         return answer
 
