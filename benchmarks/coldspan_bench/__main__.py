@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from contextlib import ExitStack
 from fnmatch import fnmatch
@@ -17,6 +18,7 @@ Named = TypeVar("Named", configurations.Configuration, situations.Situation)
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that cgroups are removed and processes ended
     arguments = _arguments()
     known = configurations.everything()
     chosen = _chosen("--configuration", arguments.configuration, known)
