@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "loop.h"
@@ -214,6 +215,7 @@ int main(int count, char **arguments)
 {
     if (count != 2)
         die("usage: service SPECIFICATION");
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for what we measure; the launcher ends what it started */
     read_spec(arguments[1], &platform.spec);
     const struct spec *spec = &platform.spec;
     prepare_loop();
