@@ -1,7 +1,7 @@
 """Runs the configurations of a situation in turn, round after round, and keeps what each round showed of each.
 
-A machine's mood changes over minutes; so every round has each configuration once, in an order that turns and
-is reversed, and only figures of the same round are compared.
+A machine's mood changes over minutes; so every round has each configuration once, in an order that turns and is
+reversed, and only figures of the same round are compared.
 """
 
 import json
@@ -60,8 +60,8 @@ def run(
 
 
 def turned(configurations: list[Configuration], number: int) -> list[Configuration]:
-    """The order of a round: every other one is the one before it backwards, so that no two always follow each other, and
-    each configuration comes to every place."""
+    """The order of a round. Every other one is the one before it backwards: no configuration always follows the same
+    one, and each comes to every place."""
     start = number // 2 % len(configurations)
     order = configurations[start:] + configurations[:start]
     return order[::-1] if number % 2 else order
