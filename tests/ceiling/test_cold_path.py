@@ -28,7 +28,7 @@ REGISTERED_BY = {"bash": "/bin/bash", "Python": "/nonexistent/bash"}
 """What the start script looks for, by who then registers."""
 
 BUILT_IN = {"_json", "_socket", "select"}
-"""Extensions of the interpreter's in C. os is not among what may be imported: posix, which is there, has what it needs."""
+"""Modules in C. os is not among what may be imported: posix, which is there anyway, has what it needs."""
 AT_REGISTER = {
     *BUILT_IN,
     *(f"coldspan_extension{name}" for name in ("", ".api", ".boot", ".http1", ".json1", ".poller", ".telemetry")),
