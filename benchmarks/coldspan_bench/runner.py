@@ -40,8 +40,8 @@ def run(
 ) -> dict[str, Record]:
     """By the configuration's name. A first round warms the file cache, writes bytecode, and is not kept."""
     records = {each.name: Record() for each in configurations}
-    if situation.is_limited and confinement is None:
-        return {name: Record(skipped="CPU cannot be limited here") for name in records}
+    if situation.needs_cgroup and confinement is None:
+        return {name: Record(skipped="cgroups are not permitted here") for name in records}
     for number in range(-1, rounds):
         say(f"{situation.name}: round {number + 1} of {rounds}" if number >= 0 else f"{situation.name}: warming up")
         for configuration in turned(configurations, max(number, 0)):
