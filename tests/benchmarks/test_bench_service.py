@@ -3,6 +3,7 @@
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -104,6 +105,18 @@ def test_a_quota_is_switched_between_init_and_the_first_invocation(tools: Toolch
         pytest.skip(str(reason))
     assert figures["throttled by response"] > 1
     assert figures["cpu whole"] >= figures["cpu both"]
+
+
+def test_environments_that_are_frozen_between_invocations_lose_nothing(tools: Toolchain) -> None:
+    life = Life(TRIVIAL, INVOCATIONS, frozen=True)
+    try:
+        with confinement() as confined:
+            frozen, running = (
+                live(tools, coldspan("sdk", "deferred"), each, confined) for each in (life, replace(life, frozen=False))
+            )
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert exports.servers(frozen.exports) == exports.servers(running.exports) == INVOCATIONS
 
 
 def test_a_function_that_fails_ends_the_run_with_its_error(tools: Toolchain) -> None:
