@@ -81,11 +81,14 @@ class Assembly:
         self.earlier: list[PlatformEvent] = []  # that are, or may be, of the process before a reset
 
     def invoked(self, request_id: str, deadline_ms: int, arn: str, trace_header: str, at_ns: int) -> Invocation:
-        """Our INVOKE event. An environment serves one invocation at a time, so older ones are over."""
+        """Our INVOKE event. An environment serves one invocation at a time, so older ones are over. Of one that the
+        wrapper did not see, the platform's word for its end may still be on its way."""
         invocation = self._find(request_id, deadline_ms)
-        for older in self._open:
-            if older is not invocation:
-                self._end(older, at_ns)
+        older = [each for each in self._open if each is not invocation]
+        for at, each in enumerate(older):
+            each.over_ns = each.over_ns or at_ns
+            if records.NEXT_END in each.at or len(older) - at > RECENT:
+                self._end(each, at_ns)
         invocation.invoked_ns = at_ns
         invocation.arn = invocation.arn or arn
         invocation.trace_header = invocation.trace_header or trace_header
@@ -223,7 +226,7 @@ class Assembly:
     def _end(invocation: Invocation, at_ns: int) -> None:
         if not invocation.is_over:
             invocation.is_over = True
-            invocation.over_ns = at_ns
+            invocation.over_ns = invocation.over_ns or at_ns
 
     def _phase(self, runtime: Runtime, record: Record) -> None:
         state = advance(runtime.state, record.kind)

@@ -29,7 +29,7 @@ class Delivery:
         self._boot = boot
         self._environment = environment
         self._config = settings
-        choice = lane.choose(settings, environment.init_type, has_sdk=lane.has_sdk())
+        choice = lane.choose(settings, is_ahead=boot.is_ahead, has_sdk=lane.has_sdk())
         self._lane = choice.lane
         self._note_other_lane(choice)
         self._log = Log(settings.log_level, through_structlog=self._lane == config.SDK)
