@@ -31,7 +31,8 @@ BUILT_IN = {"_json", "_socket", "select"}
 """Modules in C. os is not among what may be imported: posix, which is there anyway, has what it needs."""
 AT_REGISTER = {
     *BUILT_IN,
-    *(f"coldspan_extension{name}" for name in ("", ".api", ".boot", ".http1", ".json1", ".poller", ".telemetry")),
+    *(f"coldspan_extension.{name}" for name in ("api", "boot", "http1", "json1", "poller", "telemetry", "tree")),
+    "coldspan_extension",
     *(f"coldspan_wrapper{name}" for name in ("", ".records")),
 }
 AT_NEXT = AT_REGISTER
