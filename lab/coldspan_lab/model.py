@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coldspan_lab.errors import FunctionInvalid
+
+if TYPE_CHECKING:  # the command reads this module without what only the lab's extra brings
+    from coldspan_lab.response_stream import ResponseStream
 
 ACCOUNT_ID = "012345678912"
 VERSION = "$LATEST"
@@ -117,6 +120,8 @@ class Answer:
     """The last 4 KB of the invocation's log, where it was asked for."""
     exception: str | None = None
     """Where the function was not invoked: what the SDKs raise, such as TooManyRequestsException."""
+    stream: "ResponseStream | None" = None
+    """The payload that is still coming, where the caller wanted it so and the function streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,8 @@ class Moment(str, Enum):
     """Nobody has been told yet."""
     NEXT_REPLIED = "next replied"
     """The event's last byte was written to the runtime."""
+    RESPONSE_BEGUN = "response begun"
+    """The first piece of a response that is streamed to the caller was read."""
     RESPONSE_RECEIVED = "response received"
     """The response's body was read."""
     RESPONSE_ACCEPTED = "response accepted"

@@ -204,7 +204,7 @@ class LocalLambda:
             failure.__cause__ = error
         unanswered = [each for each in invocations if not each.answered]
         for each in unanswered:
-            each.answer.set_exception(failure)
+            each.give_up(failure)
         if not unanswered:
             self._observers.log(LogLine("lab", str(failure), environment.id))
 
