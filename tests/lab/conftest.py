@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from coldspan_lab.service import Function, Lab
+from coldspan_lab.service import Function, Lab, RuntimeClient
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -163,6 +163,7 @@ class StartLab(Protocol):
         source: str = "",
         *,
         runtime: str | None = None,
+        bootstrap: str | None = None,
         extensions: dict[str, str] | None = None,
         layer: Path | None = None,
         faults: tuple[str, ...] = (),
@@ -172,14 +173,15 @@ class StartLab(Protocol):
 
 @pytest.fixture
 def start_lab(tmp_path: Path) -> Iterator[StartLab]:
-    """A lab with the function `source` (app.py) under awslambdaric, or else with a scripted runtime; it ends with the
-    test, or with its own `with` block."""
+    """A lab with the function `source` (app.py) under awslambdaric, or else with a scripted runtime, as
+    AWS_LAMBDA_EXEC_WRAPPER or the layer's bootstrap; it ends with the test, or with its own `with` block."""
     labs: list[ScriptedLab] = []
 
     def start(
         source: str = "",
         *,
         runtime: str | None = None,
+        bootstrap: str | None = None,
         extensions: dict[str, str] | None = None,
         layer: Path | None = None,
         faults: tuple[str, ...] = (),
@@ -193,7 +195,10 @@ def start_lab(tmp_path: Path) -> Iterator[StartLab]:
             environment["AWS_LAMBDA_EXEC_WRAPPER"] = str(tmp_path / "runtime")
         for name, program in (extensions or {}).items():
             write_program(tmp_path / "layer" / "extensions" / name, PRELUDE + EXTENSION, program)
-        if extensions:
+        if bootstrap is not None:
+            write_program(tmp_path / "layer" / "coldspan-bootstrap", PRELUDE + RUNTIME, bootstrap)
+            settings["runtime"] = RuntimeClient.COLDSPAN
+        if extensions or bootstrap is not None:
             layer = tmp_path / "layer"
         function = Function(tmp_path / "function", environment=environment, **settings)
         lab = ScriptedLab(function, layer=layer, faults=faults)
