@@ -116,7 +116,7 @@ class Server:
             self._server = await asyncio.start_server(self._accept, LOOPBACK, self._port, limit=READ_SIZE)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text is longer
-            raise PortUnavailable(f"{self._port}: cannot listen on {LOOPBACK}: {reason}") from error
+            raise PortUnavailable(f"port {self._port}: cannot listen on {LOOPBACK}: {reason}") from error
         self.address = f"{LOOPBACK}:{self._server.sockets[0].getsockname()[1]}"
 
     async def close(self) -> None:
