@@ -165,20 +165,27 @@ next_invocation()
 
 
 def test_a_runtime_that_dies_in_the_middle_ends_the_stream_and_its_environment(
-    start_lab: "StartLab", connect: "Connect"
+    start_lab: "StartLab", connect: "Connect", tmp_path: Path
 ) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
     lab = start_lab(
-        runtime="""
+        runtime=f"""
 id, _, _ = next_invocation()
 response = Streamed(id)
 response.write(b"so far")
+open({str(fifo)!r}).read()
 os._exit(3)
 """
     )
-    chunks, end = stream(connect(lab))
+    reply = connect(lab).invoke_with_response_stream(FunctionName="function")
+    events = iter(reply["EventStream"])
+    assert next(events) == {"PayloadChunk": {"Payload": b"so far"}}
+    fifo.write_text("die")
+    (end,) = events
     lab.wait_frozen()
-    assert chunks == [b"so far"]
-    assert end["ErrorCode"] in ("Runtime.TruncatedResponse", "Runtime.ExitError")  # whichever is seen first
+    # whichever is seen first
+    assert end["InvokeComplete"]["ErrorCode"] in ("Runtime.TruncatedResponse", "Runtime.ExitError")
     assert lab.records("runtimeDone")[0]["errorType"] == "Runtime.ExitError"
 
 
