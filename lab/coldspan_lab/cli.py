@@ -1,6 +1,7 @@
 """The `coldspan` command. What a subcommand needs is imported when it runs: `coldspan layer build` needs no extras.
 
-Exit status: 0 every invocation was answered, 1 a failure of the lab, 2 bad usage, 128 + n ended by signal n.
+Exit status: 0 every invocation was answered, 1 a failure of the lab, 2 bad usage, 128 + n ended by signal n, which is
+how serving ends anyway: 0.
 """
 
 import io

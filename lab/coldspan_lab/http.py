@@ -32,7 +32,7 @@ class BodyTruncated(Exception):
 
 
 class BodyTooLarge(Exception):
-    """The body has more bytes than allowed; all of it was read."""
+    """The body has more bytes than allowed."""
 
 
 class BodyBroken(Exception):
