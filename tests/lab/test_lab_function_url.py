@@ -208,6 +208,13 @@ next_invocation()
     assert lab.records("runtimeDone")[0]["status"] == "success"
 
 
+def test_a_body_beyond_six_mib_is_refused(start_lab: "StartLab", curl: Curl, tmp_path: Path) -> None:
+    lab = start_lab("def handler(event, context): return len(event['body'])")
+    (tmp_path / "body").write_bytes(b"x" * (6 * 1_048_576 + 1))
+    done = curl("--include", "-H", "Expect:", "--data-binary", f"@{tmp_path / 'body'}", lab.endpoint)
+    assert parse(done.stdout)[::2] == (413, b"Request Too Long")
+
+
 def test_the_invoke_api_keeps_its_paths(start_lab: "StartLab", curl: Curl) -> None:
     lab = start_lab("def handler(event, context): return 1")
     assert parse(curl("--include", f"{lab.endpoint}/2015-03-31/functions/").stdout)[0] == 404
