@@ -72,7 +72,7 @@ async def _streamed(stream: ResponseStream, answer: Answer) -> Response:
     """Waits for the prelude, if there is to be one. Raises ResponseInvalid."""
     pieces = stream.pieces()
     try:
-        if stream.content_type == http_payload.PRELUDE_TYPE:
+        if stream.content_type.partition(";")[0] == http_payload.PRELUDE_TYPE:
             begun = await _prelude(pieces)
         else:
             begun = OCTETS, b""

@@ -182,9 +182,10 @@ class _Connection:
         return event
 
     async def _send(self, response: Response, *, to_head: bool = False) -> None:
-        whole, headers = response.body, [*response.headers]
+        whole = response.body
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.headers]
         if isinstance(whole, bytes):
-            headers.append(("Content-Length", str(len(whole))))
+            headers.append((b"Content-Length", b"%d" % len(whole)))
         head = h11.Response(status_code=response.status, headers=headers, reason=_reason(response.status))
         bodiless = to_head or response.status in NO_BODY
         if isinstance(whole, bytes):

@@ -47,7 +47,7 @@ def event(request: Request, body: bytes, *, region: str, request_id: str, trace_
         "x-amzn-trace-id": trace_header.partition(";")[0],
         **{name: value for name, value in request.headers.items() if name != "cookie"},
         "x-forwarded-for": LOOPBACK,
-        "x-forwarded-port": request.headers.get("host", "").rpartition(":")[2],
+        "x-forwarded-port": request.headers.get("host", "").partition(":")[2],
         "x-forwarded-proto": "http",
     }
     context = {
@@ -88,14 +88,15 @@ def response(payload: bytes) -> tuple[Head, bytes]:
     Raises ResponseInvalid."""
     try:
         value: Any = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ResponseInvalid("the function did not return JSON") from None
     if not isinstance(value, dict) or "statusCode" not in value:
         return Head(200, (("Content-Type", "application/json"),)), payload
     body = value.get("body", "")
     if not isinstance(body, str):
         raise ResponseInvalid(f"body: expected a string, and there is {_shown(body)}")
-    return head(value, "application/json"), _decoded(body) if value.get("isBase64Encoded") else body.encode()
+    content = _decoded(body) if value.get("isBase64Encoded") else body.encode("utf-8", "replace")
+    return head(value, "application/json"), content
 
 
 def prelude(data: bytes) -> "tuple[Head, bytes] | None":
@@ -108,7 +109,7 @@ def prelude(data: bytes) -> "tuple[Head, bytes] | None":
         return None
     try:
         value: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ResponseInvalid("the prelude of the stream: expected JSON") from None
     if not isinstance(value, dict):
         raise ResponseInvalid(f"the prelude of the stream: expected an object, and there is {_shown(value)}")

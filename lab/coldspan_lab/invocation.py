@@ -120,7 +120,7 @@ class Invocation:
     def finish(self) -> None:
         """The environment is through with it: an answer or an end that waited for the log is delivered."""
         if self._stream is not None:
-            self.fail("Sandbox.Failure", "given up")
+            self.fail("Sandbox.Failure", "given up")  # of which nothing comes where its end was decided
             assert self._stream_end is not None
             self._stream.end(replace(self._stream_end, log_tail=bytes(self._log)))
         elif self._answer is not None and self.call.wants_log_tail:

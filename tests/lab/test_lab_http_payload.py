@@ -29,6 +29,7 @@ def said(value: object) -> bytes:
             [("content-type", "text/html"), ("N", "1")],
             b"",
         ),
+        (b'{"statusCode": 200, "body": "\\ud800"}', 200, [JSON], b"?"),
         (said({"statusCode": 200, "cookies": ["a=b"]}), 200, [("Set-Cookie", "a=b"), JSON], b""),
     ],
 )
@@ -63,6 +64,8 @@ def test_what_is_no_response_is_named(value: dict[str, Any], message: str) -> No
 def test_what_is_not_json_is_no_response() -> None:
     with pytest.raises(ResponseInvalid, match="the function did not return JSON"):
         response(b"{}\0\0\0\0\0\0\0\0text")
+    with pytest.raises(ResponseInvalid, match="the function did not return JSON"):
+        response(b"[" * 100_000)
 
 
 @pytest.mark.parametrize(
