@@ -61,7 +61,7 @@ class Boot:
 
 def main(started: "dict[str, str]") -> None:
     """`started`: what the start script knows: descriptor, identifier, registration (the reply's body), began and
-    registered (Unix seconds with six decimals). Empty where it could not register itself."""
+    registered (Unix seconds with six decimals), again (a pipe was there). Empty where it could not register itself."""
     boot = Boot({_text(name): _text(value) for name, value in os.environ.items()})
     try:
         _register(boot, started)
@@ -94,7 +94,9 @@ def _register(boot: Boot, started: "dict[str, str]") -> None:
     if started.get("identifier"):
         boot.api.adopt(int(started["descriptor"]), started["identifier"], started["registration"].encode())
         boot.registered_ns = _nanoseconds(started.get("registered", "")) or time.time_ns()
+        boot.is_repeated = bool(started.get("again"))
         return
+    boot.is_repeated = tree.exists(boot.channel_path)
     boot.api.register(events(boot.environ))
     boot.registered_ns = time.time_ns()
 
@@ -120,7 +122,6 @@ def _prepare(boot: Boot) -> None:
     except OSError as error:
         boot.note("telemetry_unavailable", reason=str(error))
     try:
-        boot.is_repeated = tree.exists(boot.channel_path)
         boot.channel = records.open_channel(boot.channel_path)
     except OSError as error:
         boot.note("channel_unavailable", reason=str(error), path=boot.channel_path)
