@@ -18,11 +18,16 @@ SNAPSHOT, RESTORING = "snapshot", "restore"  # SnapStart: the function's hooks b
 """Where the runtime client is; the `where` of an error record."""
 
 
+class SwitchedOff(Exception):
+    """Nothing is to be recorded."""
+
+
 class Recorder:
     """Observations of one process. `fault` is the first exception of our own, after which nothing is recorded."""
 
-    def __init__(self, channel: "Channel") -> None:
-        self.fault: Exception | None = None
+    def __init__(self, channel: "Channel | None") -> None:
+        """Without a channel, nothing is recorded."""
+        self.fault: Exception | None = SwitchedOff() if channel is None else None
         self._channel = channel
         self._invocation = 0
         self._where = OUTSIDE
@@ -170,7 +175,7 @@ class Recorder:
             return
         began_ns, now_ns = time.thread_time_ns(), time.monotonic_ns()
         try:
-            self._channel.write(records.encode(records.IMPORTS, self._invocation, now_ns, lines))
+            self._send(records.IMPORTS, now_ns, lines)
         except Exception as fault:
             self._disable(fault)
         self._spent_ns += time.thread_time_ns() - began_ns
@@ -180,10 +185,14 @@ class Recorder:
         if self.fault is not None:
             return
         try:
-            self._channel.write(records.encode(kind, self._invocation, at_ns, *values))
+            self._send(kind, at_ns, *values)
         except Exception as fault:
             self._disable(fault)
         self.spent(at_ns)
+
+    def _send(self, kind: int, at_ns: int, *values: "records.Value") -> None:
+        if self._channel is not None:
+            self._channel.write(records.encode(kind, self._invocation, at_ns, *values))
 
     def _disable(self, fault: Exception) -> None:
         """Ends recording, and tells the extension why, if that much still works. What a signal handler of the user's
@@ -195,7 +204,7 @@ class Recorder:
         self.fault = fault
         try:
             reason = f"{type(fault).__name__}: {fault}"
-            self._channel.write(records.encode(records.DISABLED, self._invocation, time.monotonic_ns(), reason))
+            self._send(records.DISABLED, time.monotonic_ns(), reason)
         except Exception:
             pass  # the channel itself is what broke: `fault` keeps the first reason
 
@@ -211,8 +220,9 @@ def _is_users(fault: Exception) -> bool:
 def describe(error: BaseException) -> "tuple[str, str, str]":
     """Type, message and stack of an exception, as OpenTelemetry's exception event names them.
 
-    The type is fully qualified, built-ins bare. A fault of the runtime client has the type and message that it reports
-    to Lambda, for example Runtime.ImportModuleError. What the exception's own code raises meanwhile costs that part.
+    The type is fully qualified, built-ins bare. A fault of the runtime client, AWS's or ours, has the type and message
+    that it reports to Lambda, for example Runtime.ImportModuleError. What the exception's own code raises meanwhile
+    costs that part.
     """
     import traceback  # loaded already: the runtime client imports it
 
@@ -220,7 +230,7 @@ def describe(error: BaseException) -> "tuple[str, str, str]":
     name = of_type.__qualname__ if of_type.__module__ == "builtins" else f"{of_type.__module__}.{of_type.__qualname__}"
     message = stack = ""
     try:
-        if of_type.__name__ == "FaultException" and of_type.__module__.startswith("awslambdaric."):
+        if of_type.__name__ == "FaultException" and of_type.__module__.startswith(_RUNTIME_CLIENTS):
             name, message = str(error.exception_type), str(error.msg)  # type: ignore[attr-defined]
         else:
             message = str(error)
@@ -243,11 +253,11 @@ def without_ours(trace: "TracebackType | None") -> "TracebackType | None":
 
 
 def _is_ours(trace: "TracebackType") -> bool:
-    # By its globals, since some of our code bears another file's name; start.py shares them with the script it runs.
+    # By its globals, since some of our code bears another file's name; by its file, since scripts are all __main__.
     frame = trace.tb_frame
     module = str(frame.f_globals.get("__name__", ""))
-    return module.startswith("coldspan_wrapper.") or frame.f_code.co_filename == _START
+    return module.startswith("coldspan_wrapper.") or frame.f_code.co_filename.startswith(_PACKAGE)
 
 
-_PACKAGE = __file__.rpartition("/")[0]
-_START = _PACKAGE + "/start.py"
+_RUNTIME_CLIENTS = ("awslambdaric.", "coldspan_wrapper.runtime.")
+_PACKAGE = __file__.rpartition("/")[0] + "/"
