@@ -99,7 +99,7 @@ def test_what_is_missing_is_named(function: Path) -> None:
 
 def test_an_invocation_is_recorded_from_the_first_line_on(function: Path) -> None:
     pipe = function / "pipe"
-    reader = records.open_channel(str(pipe))
+    reader, bootstrap = records.open_channel(str(pipe)), trees.layer_tree(PYTHON) / "coldspan-bootstrap"
     try:
         answer(started([bootstrap, "app.handler"], function, COLDSPAN_IMPORTS="off"))
         found = records.Decoder().feed(os.read(reader, 65536))

@@ -159,6 +159,18 @@ class Recorder:
         self._write(records.RESPONSE_END, time.monotonic_ns(), problem)
         self._where = OUTSIDE
 
+    def stream_began(self, began_ns: int) -> None:
+        """The first byte of a streamed response was written, while the handler goes on, or after it."""
+        self._write(records.STREAM_BEGIN, began_ns, self._spent_ns, since_ns=time.monotonic_ns())
+
+    def stream_ended(self, ended_ns: int, size: int, problem: str = "", reported: str = "") -> None:
+        """The streamed response was accepted at `ended_ns`, or given up, and the handler is over too. `reported` is the
+        error JSON that went out with it."""
+        now_ns = time.monotonic_ns()
+        self.handler_ended()
+        self._write(records.STREAM_END, ended_ns, size, problem, reported, since_ns=now_ns)
+        self._where = OUTSIDE
+
     def failed(self, error: BaseException, *, fatal: bool = False) -> None:
         """An exception of user code or of the runtime client, of which the process ends if it is fatal. Where
         nothing of the function runs, it is nobody's: then it is not recorded."""
@@ -180,15 +192,15 @@ class Recorder:
             self._disable(fault)
         self._spent_ns += time.thread_time_ns() - began_ns
 
-    def _write(self, kind: int, at_ns: int, *values: "records.Value") -> None:
-        """`at_ns` is when the caller was entered: from there on it is our own time that passes."""
+    def _write(self, kind: int, at_ns: int, *values: "records.Value", since_ns: int = 0) -> None:
+        """`at_ns` is when the caller was entered, or `since_ns` is: from there on it is our own time that passes."""
         if self.fault is not None:
             return
         try:
             self._send(kind, at_ns, *values)
         except Exception as fault:
             self._disable(fault)
-        self.spent(at_ns)
+        self.spent(since_ns or at_ns)
 
     def _send(self, kind: int, at_ns: int, *values: "records.Value") -> None:
         if self._channel is not None:

@@ -194,16 +194,16 @@ def run(
         stderr=subprocess.PIPE,
         pass_fds=pass_fds,
     )
-    status: int | None = None
     watcher = threading.Thread(target=_kill_when, args=(server.idle, process))
     watcher.start()
-    try:
-        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
-    finally:
-        process.kill()
-        status = None if server.idle.is_set() else process.wait()
-        server.idle.set()
-        watcher.join()
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            status = None if server.idle.is_set() else process.poll()
+            process.kill()
+            server.idle.set()
+            watcher.join()
     return Outcome(status, list(server.calls), stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 
 
