@@ -7,10 +7,13 @@ from coldspan_wrapper.runtime.errors import FaultException
 
 STREAM_PARAMETER = "response_stream"
 MAX_DECORATORS = 50
+_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
+"""Flags of a code object, as inspect.CO_GENERATOR and kin."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType
     from typing import Any
 
 
@@ -41,15 +44,27 @@ def load(name: str) -> "Callable[..., Any]":
 
 
 def takes_stream(handler: object) -> bool:
-    """Whether it has a parameter `response_stream`, also below decorators that use functools.wraps. By hand: `inspect`
-    costs 10 ms."""
+    """Whether it has a parameter `response_stream`."""
+    code = _code_of(handler)
+    return code is not None and STREAM_PARAMETER in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def prepare(handler: object) -> None:
+    """Imports what the handler will need to answer, as far as its code tells: not while a caller waits."""
+    code = _code_of(handler)
+    flags = code.co_flags if code is not None else 0
+    if takes_stream(handler) or flags & (_GENERATOR | _COROUTINE | _ASYNC_GENERATOR):
+        import coldspan_wrapper.runtime.stream
+    if flags & (_COROUTINE | _ASYNC_GENERATOR):
+        import coldspan_wrapper.runtime.aio  # noqa: F401
+
+
+def _code_of(handler: object) -> "CodeType | None":
+    """Also below decorators that use functools.wraps. By hand: `inspect` costs 10 ms."""
     for _ in range(MAX_DECORATORS):
         inner = getattr(handler, "__wrapped__", None)
         if inner is None:
             break
         handler = inner
     call = getattr(handler, "__call__", None)  # noqa: B004 - of an object whose class has one
-    code = getattr(handler, "__code__", None) or getattr(call, "__code__", None)
-    if code is None:
-        return False
-    return STREAM_PARAMETER in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return getattr(handler, "__code__", None) or getattr(call, "__code__", None)

@@ -43,6 +43,7 @@ def _load(name: str, api: RuntimeApi, recorder: "Recorder", log: "Log") -> "Call
     recorder.load_began()
     try:
         handler = handlers.load(name)
+        handlers.prepare(handler)
     except BaseException as error:
         recorder.load_ended(error)
         if not isinstance(error, Exception):
