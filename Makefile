@@ -37,6 +37,7 @@ layer: install  ## Build the layer for this Python into dist/coldspan.zip
 bench: install  ## Measure what the layer costs, in pairs with and without it
 	$(BIN)/python -I benchmarks/cold_and_warm.py $(ARGS)
 	$(BIN)/python -I benchmarks/imports.py
+	$(BIN)/python -I benchmarks/runtime.py
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

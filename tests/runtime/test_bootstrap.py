@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from coldspan_testing import interpreters, trees
+from coldspan_testing.cache import CHECKOUT
 from coldspan_testing.runtime_api import Outcome, RuntimeApiServer, event, run
 from coldspan_wrapper import records
 
@@ -16,7 +17,8 @@ FUNCTION = """
 import os, sys
 def handler(event, context):
     ours = sorted(name for name in sys.modules if name.startswith("coldspan"))
-    return {"path": sys.path, "argv": sys.argv, "bytecode": sys.dont_write_bytecode, "shared": SHARED, "ours": ours}
+    answer = {"path": sys.path, "bytecode": sys.dont_write_bytecode, "shared": SHARED, "ours": ours}
+    return {**answer, "modules": list(sys.modules)}
 from shared import SHARED
 """
 
@@ -28,6 +30,23 @@ def function(tmp_path: Path) -> Path:
     (folder / "app.py").write_text(FUNCTION)
     (folder / "shared.py").write_text("SHARED = 'of the function'")
     return folder
+
+
+HEAVY = {
+    "asyncio",
+    "decimal",
+    "email",
+    "http",
+    "inspect",
+    "json",
+    "select",
+    "selectors",
+    "socket",
+    "ssl",
+    "struct",
+    "typing",
+}
+"""What would cost the cold start milliseconds, and no function needs that does not import it itself."""
 
 
 def started(command: list[str | Path], function: Path, **environment: str) -> Outcome:
@@ -80,6 +99,15 @@ def test_who_sets_pythonpath_decides_on_all_but_the_function(function: Path, tmp
     assert isinstance(path, list)
     assert path[:2] == [str(function), str(tmp_path)]
     assert path[-1].endswith("/site-packages")
+
+
+@pytest.mark.parametrize("python", interpreters.VERSIONS)
+def test_nothing_heavy_is_loaded_before_the_function_asks_for_it(function: Path, python: str) -> None:
+    main = CHECKOUT / "wrapper" / "coldspan_wrapper" / "runtime" / "__main__.py"
+    modules = answer(started([interpreters.executable(python), main, "app.handler"], function))["modules"]
+    assert isinstance(modules, list)
+    assert HEAVY & set(modules) == set()
+    assert "coldspan_wrapper.runtime.stream" not in modules
 
 
 def test_switched_off_it_loads_no_observer_and_writes_nothing(function: Path) -> None:
