@@ -2,11 +2,15 @@
 
 import asyncio
 import contextvars
+import csv
 import functools
+import io
 import json
+import os
 import resource
 import sys
 import time
+import zipfile
 
 WHERE = contextvars.ContextVar("WHERE", default="nowhere")
 
@@ -98,6 +102,13 @@ async def takes_asynchronously(event, context, *, response_stream):
     response_stream.write("not here")
 
 
+def writes_as_a_file(event, context, response_stream):
+    with zipfile.ZipFile(response_stream, "w") as archive:
+        archive.writestr("a.txt", "zipped")
+    with io.TextIOWrapper(response_stream, write_through=True) as text:
+        csv.writer(text).writerow(["a", 1])
+
+
 def takes_and_returns(event, context, response_stream=None):
     return {"returned": event}
 
@@ -141,6 +152,14 @@ def endless(event, context):
             yield b"x" * 65536
     finally:
         print("closed")
+
+
+def hand_in_hand(event, context):
+    """Makes the next chunk when the caller has said, by a file, that it has the one before."""
+    for number in range(event["chunks"]):
+        yield f"{number}"
+        while not os.path.exists(f"{event['folder']}/{number}"):
+            time.sleep(0.001)
 
 
 def stamped(event, context):
