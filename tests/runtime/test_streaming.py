@@ -232,16 +232,35 @@ def test_a_slow_reader_slows_the_handler_down_and_memory_stays_flat(invoke: Invo
     assert int(post.body[megabytes * 1_048_576 :]) < 8_192  # kB
 
 
-def test_a_refusal_in_the_middle_ends_the_generator_and_not_the_runtime(invoke: Invoke) -> None:
+def refuse_the_tenth() -> Callable[[bytes], bool]:
     seen: list[int] = []
 
-    def refuse(chunk: bytes) -> bool:
+    def takes(chunk: bytes) -> bool:
         seen.append(len(chunk))
         return len(seen) != 10
 
-    outcome = invoke("endless", None, replies={"response": Reply(413, b"too large")}, on_chunk=refuse)
+    return takes
+
+
+def test_a_refusal_in_the_middle_ends_the_generator_and_not_the_runtime(invoke: Invoke) -> None:
+    too_large = {"response": Reply(413, b"too large")}
+    outcome = invoke("endless", None, replies=too_large, on_chunk=refuse_the_tenth())
     assert outcome.stdout.count("closed") == 1
-    assert "Runtime.ResponseStreamBroken" in outcome.stdout
+    assert "[ERROR] Runtime.ResponseStreamBroken: POST" in outcome.stdout
+    assert [call.last for call in outcome.calls] == ["next", "response", "next"]
+
+
+def test_who_writes_learns_of_a_refusal_as_of_a_broken_pipe(invoke: Invoke) -> None:
+    too_large = {"response": Reply(413, b"too large")}
+    outcome = invoke("takes_until_it_breaks", None, replies=too_large, on_chunk=refuse_the_tenth())
+    assert "status 413, too large; closed: True" in outcome.stdout
+    assert [call.last for call in outcome.calls] == ["next", "response", "next"]
+
+
+def test_a_connection_that_ends_in_the_middle_ends_the_generator_too(invoke: Invoke) -> None:
+    gone = {"response": Reply(raw=b"")}
+    outcome = invoke("endless", None, replies=gone, on_chunk=refuse_the_tenth())
+    assert outcome.stdout.count("closed") >= 1
     assert [call.last for call in outcome.calls] == ["next", "response", "next"]
 
 

@@ -65,7 +65,7 @@ class Recorder:
         self._samples = samples
 
     def ready(self, started_ns: int) -> None:
-        """The wrapper's start is over: all since its first line was our own time."""
+        """Recording is set up: all since then was our own time."""
         self._spent_ns = time.monotonic_ns() - started_ns
 
     def spent(self, since_ns: int) -> None:

@@ -109,6 +109,15 @@ def writes_as_a_file(event, context, response_stream):
         csv.writer(text).writerow(["a", 1])
 
 
+def takes_until_it_breaks(event, context, response_stream):
+    try:
+        while True:
+            response_stream.write(b"x" * 65536)
+    except BrokenPipeError as error:
+        print(f"{error}; closed: {response_stream.closed}")
+        raise
+
+
 def takes_and_returns(event, context, response_stream=None):
     return {"returned": event}
 

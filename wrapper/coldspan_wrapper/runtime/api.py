@@ -64,8 +64,8 @@ class RuntimeApi:
         headers = [("Content-Type", content_type), *_echo(invocation_id)]
         self._call("POST", response_path(request_id), body, headers)
 
-    def fail(self, request_id: str, body: bytes, xray_cause: bytes, invocation_id: str) -> None:
-        cause = xray_cause.decode("latin-1") if len(xray_cause) < MAX_XRAY_CAUSE else ""
+    def fail(self, request_id: str, body: bytes, xray_cause: str, invocation_id: str) -> None:
+        cause = xray_cause if len(xray_cause.encode()) < MAX_XRAY_CAUSE else ""
         headers = [("Content-Type", "application/json"), (XRAY_CAUSE, cause), *_echo(invocation_id)]
         self._call("POST", f"{VERSION}/runtime/invocation/{request_id}/error", body, headers)
 
@@ -112,10 +112,9 @@ class RuntimeApi:
         return self.head(method, path, headers) + (body or b"")
 
     def head(self, method: str, path: str, headers: "Sequence[tuple[str, str]]") -> bytes:
-        """Header values are text of latin-1: what is UTF-8 was decoded as that before."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._address}", f"User-Agent: {USER_AGENT}"]
         lines += [f"{name}: {value}" for name, value in headers]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+        return "\r\n".join([*lines, "", ""]).encode()
 
     def _exchange(self, request: bytes, *, again: bool) -> "tuple[int, dict[str, str], bytes]":
         """One request. `again`: once more on a new connection, where the kept one ended before a byte of the reply."""

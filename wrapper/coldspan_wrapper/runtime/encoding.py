@@ -14,7 +14,6 @@ from coldspan_wrapper.runtime.errors import FaultException
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import NoReturn
 
 JSON, BYTES = "application/json", "application/unknown"
@@ -79,15 +78,11 @@ class _Syntax:
 _scan = make_scanner(_Syntax)  # type: ignore[arg-type]  # typeshed has it as made from one of its own
 
 
-def is_spelling_unicode(environ: "Mapping[str, str]") -> bool:
-    return environ.get("AWS_EXECUTION_ENV") in _SPELLS_UNICODE
-
-
 def _refuse(value: object) -> "NoReturn":
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-_quote = encode_basestring if is_spelling_unicode(os.environ) else encode_basestring_ascii
+_quote = encode_basestring if os.environ.get("AWS_EXECUTION_ENV") in _SPELLS_UNICODE else encode_basestring_ascii
 _encode_plain = make_encoder(None, _refuse, _quote, None, ": ", ", ", False, False, True)
 
 

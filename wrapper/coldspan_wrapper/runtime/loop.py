@@ -118,7 +118,7 @@ class Loop:
             return self._finish(stream, failure.type, report)
         cause = to_json(failure.xray_cause())
         self._recorder.response_began(report, error=True)
-        self._post(lambda: self._api.fail(request_id, report.encode(), cause.encode(), invocation_id))
+        self._post(lambda: self._api.fail(request_id, report.encode(), cause, invocation_id))
 
     def _post(self, post: "Callable[[], None]") -> None:
         try:

@@ -2,8 +2,9 @@
 
 import os
 import sys
+import time
 
-from coldspan_wrapper import __version__, recording
+from coldspan_wrapper import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +18,12 @@ def main(clocks: "tuple[int, int, int]", *, is_script: bool, writes_bytecode: bo
     """`clocks` are those of the first line (monotonic, real time, CPU time, ns). Ends with an exit, or with what the
     function ends the process with."""
     handler, address = _arguments(sys.argv[1:], os.environ)
+    began_ns = time.monotonic_ns()
+    from coldspan_wrapper import recording
+
     recorder = recording.start(clocks)
     recorder.client_found("coldspan", __version__)
+    recorder.ready(began_ns)
     try:
         from coldspan_wrapper.runtime import loop
 
@@ -26,7 +31,6 @@ def main(clocks: "tuple[int, int, int]", *, is_script: bool, writes_bytecode: bo
             _leave_path()
         _extend_path(os.environ.get("LAMBDA_TASK_ROOT") or os.getcwd())
         sys.dont_write_bytecode = not writes_bytecode
-        recorder.ready(clocks[0])
         loop.run(handler, address, recorder)
     except BaseException as error:
         recorder.failed(error, fatal=True)

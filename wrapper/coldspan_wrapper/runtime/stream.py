@@ -7,7 +7,7 @@ error follows the body in trailers. The connection ends with the response, as th
 import time
 from binascii import b2a_base64
 
-from coldspan_wrapper.runtime.api import ERROR_TYPE, INVOCATION_ID, refused, response_path
+from coldspan_wrapper.runtime.api import ERROR_TYPE, INVOCATION_ID, RuntimeApiError, refused, response_path
 from coldspan_wrapper.runtime.encoding import to_json
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ ERROR_BODY = "Lambda-Runtime-Function-Error-Body"
 PLAIN, HTTP = "application/octet-stream", "application/vnd.awslambda.http-integration-response"
 END_OF_PRELUDE = bytes(8)
 MAX_ERROR = 262_144
-"""Bytes of an error in trailers; from a longer one the stack is left out."""
+"""Characters of an error in trailers; of a longer one, the type goes alone."""
 
 Chunk = str | bytes | bytearray | memoryview
 
@@ -121,7 +121,7 @@ class ResponseStream:
         self.closed = True
         end = b"0\r\n"
         if error_type:
-            body = b2a_base64(report.encode(), newline=False).decode()
+            body = b2a_base64(report.encode() if len(report) <= MAX_ERROR else b"", newline=False).decode()
             end += f"{ERROR_TYPE}: {error_type}\r\n{ERROR_BODY}: {body}\r\n".encode()
         try:
             self._connection.send(end + b"\r\n")
@@ -155,7 +155,10 @@ class ResponseStream:
         ]
         if self._invocation_id:
             headers.append((INVOCATION_ID, self._invocation_id))
-        self._connection = self._api.connection()
+        try:
+            self._connection = self._api.connection()
+        except OSError as error:
+            raise RuntimeApiError(f"POST {self._path}: {error}") from error
         self.has_begun = True
         began_ns = time.monotonic_ns()
         self._transmit(self._api.head("POST", self._path, headers) + first)
