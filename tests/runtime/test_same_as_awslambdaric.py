@@ -128,6 +128,7 @@ CASES = {
             )
         ],
     ),
+    "an event over Lambda's limit": Case("logging", [event(b'"%b"' % (b"x" * 7_000_000)), event()]),
     "events of another type": Case("encodes", [event(b'"plain"', Content_Type="application/json; charset=utf-8")]),
     "errors": Case("neutral", neutral("raises", "raises_deep", "returns_object", "missing"), environment=FUNCTION),
     "errors, unicode": Case("neutral", neutral("raises", "raises_deep"), environment=UNICODE),
