@@ -37,6 +37,7 @@ layer: install  ## Build the layer for this Python into dist/coldspan.zip
 bench: install  ## Measure what the layer costs (ARGS="--list" names what, ARGS="--situation trivial" picks)
 	$(BIN)/python -Im coldspan_bench $(ARGS)
 	$(BIN)/python -I benchmarks/imports.py
+	$(BIN)/python -I benchmarks/runtime.py
 
 jaeger: install  ## Build the Jaeger that tests look for, once for this user (needs Go; some 4 minutes)
 	@PYTHONPATH=tests/support $(BIN)/python -m coldspan_testing.jaeger

@@ -14,7 +14,7 @@ from coldspan_bench.errors import RunFailed
 from coldspan_bench.toolchain import BOOTSTRAP, Toolchain
 from coldspan_lab import sandbox
 from coldspan_lab.interpreter import Interpreter
-from coldspan_lab.model import Function
+from coldspan_lab.model import Function, RuntimeClient
 
 LOOPBACK = "127.0.0.1"
 TIMEOUT_S = 120.0
@@ -110,7 +110,7 @@ def _sandbox(
         listen = "{}:{}".format(*probe.getsockname())
     return sandbox.Sandbox(
         function,
-        Interpreter(tools.python, tools.version),
+        Interpreter(tools.python, tools.version, frozenset((RuntimeClient.AWSLAMBDARIC,))),
         layer,
         addresses["api"],
         metadata_token="",

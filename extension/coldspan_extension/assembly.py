@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 STARTED, LOADING, LOADED, PARKED, RESTORED = "started", "loading", "loaded", "parked", "restored"
 WAITING = "waiting"
 DELIVERED, HANDLING, HANDLED, RESPONDING, ANSWERED = "delivered", "handling", "handled", "responding", "answered"
+STREAMING, STREAMED = "streaming", "streamed"
+"""Of a response that is streamed: while the handler goes on, and after it."""
 
 TRANSITIONS = {
     (STARTED, records.LOAD_BEGIN): LOADING,
@@ -32,11 +34,18 @@ TRANSITIONS = {
     (HANDLING, records.HANDLER_END): HANDLED,
     (HANDLED, records.RESPONSE_BEGIN): RESPONDING,
     (RESPONDING, records.RESPONSE_END): ANSWERED,
+    (HANDLING, records.STREAM_BEGIN): STREAMING,
+    (STREAMING, records.HANDLER_END): STREAMED,
+    (HANDLED, records.STREAM_BEGIN): STREAMED,  # it is empty
+    (STREAMED, records.STREAM_END): ANSWERED,
     (ANSWERED, records.NEXT_BEGIN): WAITING,
 }
 
 # After a gap (records lost in a full pipe), these tell where the runtime is, whatever came before.
 RESUMES = {records.NEXT_BEGIN: WAITING, records.NEXT_END: DELIVERED}
+
+AS_PHASE = {records.STREAM_BEGIN: records.RESPONSE_BEGIN, records.STREAM_END: records.RESPONSE_END}
+"""A streamed response is the same phase; that its times overlap the handler's is told by Invocation.is_streamed."""
 
 ATTEMPTS_APART_NS = 1_000_000_000
 """An asynchronous invocation is tried again a minute later, with the same request id: an event from before belongs to
@@ -249,7 +258,12 @@ class Assembly:
         invocation = runtime.serving
         if invocation is None:
             return
-        invocation.at.setdefault(record.kind, at_ns)
+        invocation.at.setdefault(AS_PHASE.get(record.kind, record.kind), at_ns)
+        self._of_phase(invocation, record)
+
+    @staticmethod
+    def _of_phase(invocation: Invocation, record: Record) -> None:
+        """What the record tells beside its time."""
         if record.kind == records.HANDLER_BEGIN:
             invocation.facts = record.pairs("facts") or invocation.facts
         elif record.kind == records.RESPONSE_BEGIN:
@@ -258,6 +272,14 @@ class Assembly:
             invocation.reported = record.text("reported")
         elif record.kind == records.RESPONSE_END:
             invocation.response_problem = record.text("problem")
+            invocation.is_over = True
+        elif record.kind == records.STREAM_BEGIN:
+            invocation.is_streamed = records.HANDLER_END not in invocation.at
+            invocation.wrapper_overhead_ns = record.number("overhead_ns")
+        elif record.kind == records.STREAM_END:
+            invocation.response_size = record.number("size")
+            invocation.response_problem = record.text("problem")
+            invocation.reported = record.text("reported")
             invocation.is_over = True
 
     def _delivered(self, runtime: Runtime, record: Record) -> None:

@@ -1,6 +1,7 @@
 """Builds the layer.
 
-    extensions/coldspan   coldspan-exec                  from this package's opt/, verbatim and executable
+    extensions/coldspan   coldspan-exec   coldspan-bootstrap
+                                                         from this package's opt/, verbatim and executable
     coldspan/python                                      the version it was built for, such as 3.13
     coldspan/LICENSE                                     coldspan's own; each dependency's is with it in vendor/
     coldspan/LICENSE.certifi                             of the certificates in trust/
