@@ -18,8 +18,8 @@ from coldspan_lab.service import RuntimeClient
 from coldspan_testing import traceql
 from coldspan_testing.cache import CHECKOUT
 from coldspan_testing.otlp_receiver import SpanReceived
-from coldspan_testing.runs import StartRun, start_run
-from coldspan_testing.traceql import Query
+from coldspan_testing.runs import Run, StartRun, start_run
+from coldspan_testing.traceql import Comparison, Query
 
 __all__ = ["start_run"]
 
@@ -104,27 +104,57 @@ def test_the_grammar_does_find_what_is_none(query: str) -> None:
     assert parsed.errors
 
 
-def attributes_of(spans: list[SpanReceived]) -> set[tuple[str, str]]:
-    of_spans = {("span", name) for span in spans for name in span.attributes}
-    return of_spans | {("resource", name) for span in spans for name in span.resource}
-
-
-def test_every_attribute_in_a_query_is_one_that_coldspan_sends(queries: list[Query], start_run: StartRun) -> None:
-    """Seen in real traces, each in its scope; but for the rare ones, which are in the registry."""
-    failing = start_run("echo", COLDSPAN_FLUSH="end")
-    for event in (1, "raise", 2):
-        failing.lab.invoke(event)
-        failing.lab.wait_frozen()
+def real_spans(start_run: StartRun) -> list[SpanReceived]:
+    """Of cold and warm starts, streams, slow imports, and failures of three kinds."""
+    to_the_letter = {"COLDSPAN_FLUSH": "end", "COLDSPAN_IMPORTS": "all"}
+    until_told = {"busy_ms": 100}  # by telemetry, of init
     streams = {"handler": "app.stamped", "runtime": RuntimeClient.COLDSPAN}
-    streaming = start_run("streams", settings=streams, COLDSPAN_IMPORTS="all")
-    streaming.lab.invoke(20)
-    streaming.lab.wait_frozen()
-    for run in (failing, streaming):
+    runs: list[tuple[Run, list[object]]] = [
+        (start_run("echo", timeout_s=1.0, **to_the_letter), [until_told, 1, "raise", "hang"]),
+        (start_run("streams", settings=streams, **to_the_letter), [1]),
+        (start_run("imports", **to_the_letter), [1]),
+        (start_run("import_error"), [1]),
+    ]
+    for run, events in runs:
+        for event in events:
+            run.lab.invoke(event)
+            run.lab.wait_frozen()
         run.close()
-    sent = attributes_of(failing.receiver.spans) | attributes_of(streaming.receiver.spans)
+    return [span for run, _ in runs for span in run.receiver.spans]
+
+
+def holds(comparison: Comparison, span: SpanReceived) -> bool:
+    """Of what the dashboards use of TraceQL."""
+    scope, _, name = comparison.field.partition(".")
+    value = {
+        "span": span.attributes.get(name),
+        "resource": span.resource.get(name),
+        "span:status": "error" if span.span.status.code == 2 else "unset",
+        "span:kind": {1: "internal", 2: "server"}[span.span.kind],
+    }[scope]
+    if comparison.constant == "nil" or value is None:
+        return comparison.operator == "!=" and value is not None
+    if comparison.operator == "=~":
+        return re.fullmatch(comparison.constant.strip("`"), str(value)) is not None
+    if comparison.operator == ">":
+        return isinstance(value, (int, float)) and value > float(comparison.constant)
+    assert comparison.operator == "="
+    return (str(value).lower() if isinstance(value, bool) else str(value)) == comparison.constant.strip("`")
+
+
+def test_every_panel_finds_spans_among_those_that_coldspan_sends(queries: list[Query], start_run: StartRun) -> None:
+    """Each attribute is there, in its scope, and each `{ ... }` holds of a span; but for what is rare."""
+    spans = real_spans(start_run)
+    sent = {("span", name) for span in spans for name in span.attributes}
+    sent |= {("resource", name) for span in spans for name in span.resource}
     named = set().union(*(query.attributes for query in queries))
     assert named - sent == RARE
     assert {name for _, name in RARE} <= set(attributes.REGISTRY)
+    dropped = [f"span.{name}" for name in (attributes.DROPPED_RECORDS, attributes.DROPPED_SPANS)]
+    for asked in (each for query in queries for each in query.filters):
+        of_any = [comparison for comparison in asked if not comparison.field.startswith("resource.")]
+        if of_any[0].field not in dropped:
+            assert any(all(holds(comparison, span) for comparison in of_any) for span in spans), asked
 
 
 def type_of(attribute: str) -> str:
@@ -134,11 +164,11 @@ def type_of(attribute: str) -> str:
 
 
 def test_an_attribute_is_compared_with_constants_of_its_type(queries: list[Query]) -> None:
-    compared = set().union(*(query.comparisons for query in queries))
-    for attribute, constant in compared:
-        if ":" not in attribute.partition(".")[0] and constant != "nil":
-            (of_type,) = [of_type for shape, of_type in CONSTANTS.items() if re.fullmatch(shape, constant)]
-            assert (attribute, of_type) == (attribute, type_of(attribute))
+    asked = [comparison for query in queries for each in query.filters for comparison in each]
+    for comparison in asked:
+        if ":" not in comparison.field and comparison.constant != "nil":
+            (of_type,) = [of_type for shape, of_type in CONSTANTS.items() if re.fullmatch(shape, comparison.constant)]
+            assert of_type == type_of(comparison.field), comparison
 
 
 def test_an_aggregate_is_over_spans_that_have_a_number_there_and_a_quantile_over_durations(
@@ -151,4 +181,4 @@ def test_an_aggregate_is_over_spans_that_have_a_number_there_and_a_quantile_over
             assert of == "span:duration"
         if of != "span:duration":
             assert type_of(of) in (attributes.DOUBLE, attributes.INT)
-            assert (of, "nil") in query.comparisons
+            assert Comparison(of, "!=", "nil") in query.filters[-1]

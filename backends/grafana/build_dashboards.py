@@ -24,6 +24,7 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DataSourceRef,
+    DataTransformerConfig,
     VariableOption,
     VariableRefresh,
     VariableSort,
@@ -160,14 +161,17 @@ def number(title: str, says: str, unit: str, query: str) -> stat.Panel:
 
 
 def ranking(title: str, says: str, unit: str, query: str) -> bargauge.Panel:
-    """Of the whole time, the longest bar first as Tempo orders them."""
+    """Of the whole time, the longest bar first: one row for each series, in this order."""
+    rows_of_series = DataTransformerConfig(id_val="reduce", options={"reducers": ["lastNotNull"]})
+    in_order = DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "Last *", "desc": True}]})
     return (
         bargauge.Panel()
         .title(title)
         .description(says)
         .datasource(TEMPO)
         .targets([*targets([query], MetricsQueryType.INSTANT)])
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .transformations([rows_of_series, in_order])
+        .reduce_options(common.ReduceDataOptions().values(True))
         .display_mode(BarGaugeDisplayMode.BASIC)
         .orientation(VizOrientation.HORIZONTAL)
         .unit(unit)
@@ -302,9 +306,9 @@ def where() -> list[Panel]:
             ),
         ),
         traces(
-            "Imports over 100 ms",
+            "Imports over 50 ms",
             "The latest; the link leads to the trace.",
-            "span.coldspan.import.module != nil && span.coldspan.self_time > 0.1",
+            "span.coldspan.import.module != nil && span.coldspan.self_time > 0.05",
             "span.coldspan.import.module, span.coldspan.self_time, span.coldspan.import.source",
         ),
     ]

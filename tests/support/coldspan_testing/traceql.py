@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -31,6 +32,15 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """As it is written, such as `span.a.b`, `=~`, "`a|b`"."""
+
+    field: str
+    operator: str
+    constant: str
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """Its nodes, each before those within it."""
 
@@ -49,15 +59,10 @@ class Query:
         return {(scope, name) for scope, _, name in named}
 
     @property
-    def comparisons(self) -> set[tuple[str, str]]:
-        """What an attribute is compared with: its text, and the text of the constant."""
-        found = set()
-        for index, node in enumerate(self.nodes):
-            inside = self._within(index)
-            parts = [each for each in inside if each.depth == node.depth + 1]
-            if node.name == "FieldExpression" and len(parts) == 3 and parts[1].name == "FieldOp":
-                found.add((parts[0].text, parts[2].text))
-        return found
+    def filters(self) -> list[list[Comparison]]:
+        """What each `{ ... }` in it asks of a span."""
+        places = [index for index, node in enumerate(self.nodes) if node.name == "SpansetFilter"]
+        return [[*self._comparisons(index)] for index in places]
 
     @property
     def aggregates(self) -> list[tuple[str, str]]:
@@ -68,6 +73,13 @@ class Query:
                 of = [each.text for each in self._within(index) if each.name == "MetricsExpression"]
                 found.append((node.text.partition("(")[0], of[0] if of else ""))
         return found
+
+    def _comparisons(self, place: int) -> Iterator[Comparison]:
+        for index in range(place, place + 1 + len(self._within(place))):
+            node = self.nodes[index]
+            parts = [each for each in self._within(index) if each.depth == node.depth + 1]
+            if node.name == "FieldExpression" and len(parts) == 3 and parts[1].name == "FieldOp":
+                yield Comparison(*(part.text for part in parts))
 
     def _within(self, index: int) -> list[Node]:
         after = self.nodes[index + 1 :]
