@@ -110,8 +110,9 @@ def test_the_whole_trace_of_a_streamed_response(streams: Stream) -> None:
 
 
 def test_the_first_byte_is_where_lambda_saw_it_and_the_size_what_it_read(streams: Stream) -> None:
+    """The lab's clock is the judge. A busy machine keeps it waiting: one of five counts."""
     run = streams("stamped")
-    for _ in range(3):
+    for _ in range(5):
         stream(run, 3)
     run.close()
     seen = {(mark.what, mark.request_id): mark.time_unix_ns for mark in run.lab.timeline}
@@ -128,7 +129,7 @@ def test_the_first_byte_is_where_lambda_saw_it_and_the_size_what_it_read(streams
         assert server.attributes["coldspan.response.ttfb"] == ttfb_ns / 1e9
         assert server.attributes["coldspan.response.size"] == done[request_id]["metrics"]["producedBytes"]
         late.append(seen[Moment.RESPONSE_BEGUN, request_id] - first_byte.time_unix_nano)
-    assert abs(sorted(late)[1]) < 5 * MS
+    assert -MS < min(late) < 5 * MS
 
 
 def test_boto3_has_each_chunk_before_the_next_one_is_made(streams: Stream, tmp_path: Path) -> None:
