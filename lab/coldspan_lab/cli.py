@@ -33,8 +33,9 @@ BAD_USAGE = 2
 BY_SIGNAL = 128
 
 USAGE_ERRORS = (FunctionInvalid, InterpreterInvalid, LayerInvalid, PortUnavailable, RuntimeClientMissing)
-EXTRA = {"boto3", "h11", "rich"}
+EXTRA = {"boto3", "h11", "jinja2", "rich"}
 """What the lab imports and only its extra brings."""
+HTML_HELP = "write the traces as a page into this file, too"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,6 +73,7 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands.add_parser("run", help="run a function under a local Lambda service and print its traces"))
     demo = commands.add_parser("demo", help="run a sample function that way: one cold invocation, two warm ones")
+    demo.add_argument("--html", metavar="FILE", type=arguments.output_file, help=f"{HTML_HELP} (default: in the cache)")
     demo.set_defaults(execute=_demo)
     layer = commands.add_parser("layer", help="make the Lambda layer").add_subparsers(metavar="COMMAND", required=True)
     _add_layer_build(layer.add_parser("build", help="build the layer, a folder or a .zip"))
@@ -134,6 +136,16 @@ def _add_run(parser: ArgumentParser) -> None:
     )
     add("--layer", metavar="PATH", type=arguments.layer_folder, help="a layer's folder (default: this coldspan's own)")
     add("--json", action="store_true", help="print the spans as lines of OTLP/JSON, one for each export")
+    add("--html", metavar="FILE", type=arguments.output_file, help=HTML_HELP)
+    add(
+        "--export",
+        metavar="FORMAT=FILE",
+        action="append",
+        type=arguments.export,
+        default=[],
+        help="write the import tree of the first cold start for another viewer; "
+        f"FORMAT is one of: {', '.join(arguments.EXPORT_FORMATS)}",
+    )
     parser.set_defaults(execute=_run, parser=parser)
 
 
@@ -151,7 +163,7 @@ def _run(options: Namespace) -> None:
         options.parser.error(f"argument --handler: {problem}")
     if "restore-timeout" in options.fault and options.init_type is not InitType.SNAP_START:
         options.parser.error("argument --fault: restore-timeout: nothing is restored but with --init-type snap-start")
-    from coldspan_lab import run
+    from coldspan_lab import outputs, run
     from coldspan_lab.screen import Progress, show
     from coldspan_lab.service import Function
     from coldspan_report import otlp
@@ -169,20 +181,27 @@ def _run(options: Namespace) -> None:
     )
     payloads = tuple(itertools.islice(itertools.cycle(events), options.n or len(events)))
     plan = run.Plan(function, payloads, options.layer, options.otlp, tuple(options.fault))
+    progress = Progress(sys.stderr)
     try:
-        collected = run.run(plan, Progress(sys.stderr))
+        collected = run.run(plan, progress)
     except (InterpreterInvalid, RuntimeClientMissing) as error:
         options.parser.error(f"argument --python: {error}")
     if options.json:
         sys.stdout.writelines(f"{otlp.to_json(export)}\n" for export in collected.exports)
     else:
         show(collected.traces(), sys.stdout)
+    if options.html is not None:
+        outputs.write_page(options.html, collected.traces(), function.name)
+        progress.say(f"The traces as a page: {options.html}")
+    for of_format, file in options.export:
+        outputs.write_export(file, of_format, collected.traces())
+        progress.say(f"The import tree for {of_format}: {file}")
 
 
 def _demo(options: Namespace) -> None:
     from coldspan_lab import demo_command
 
-    demo_command.run()
+    demo_command.run(options.html)
 
 
 def _layer_build(options: Namespace) -> None:

@@ -1,0 +1,67 @@
+"""An import tree as an icicle: a cell is as wide as it took with its imports, the bar at its foot as it took itself.
+
+Cells are buttons at shares of the whole; page.js zooms by two numbers on their container, and without it all are there.
+"""
+
+from markupsafe import Markup
+
+from coldspan_report import words
+from coldspan_report.importtree import ImportNode, Placed, costliest, placed
+from coldspan_report.page.shell import fragment
+
+SOURCES = {
+    "function": "the function's own",
+    "layer": "a layer's",
+    "runtime": "the runtime's packages",
+    "stdlib": "standard library",
+    "none": "no module, or not known",
+}
+MOST_CELLS = 2000
+"""The widest ones, where every import is asked for; narrower ones could not be seen."""
+TABLE_ROWS = 12
+
+
+def icicle(root: ImportNode, label: str, cold_starts: int | None = None) -> Markup:
+    """Of one cold start, or of so many that are added up."""
+    cells = list(placed(root))
+    least = sorted((cell.width for cell in cells), reverse=True)[:MOST_CELLS][-1]
+    cells = [cell for cell in cells if cell.width >= least][:MOST_CELLS]
+    kinds = {_kind(cell.node) for cell in cells}
+    return fragment(
+        "icicle.html",
+        label=label,
+        rows=max(cell.depth for cell in cells) + 1,
+        cells=[_cell(cell, root, cold_starts) for cell in cells],
+        kinds=[(kind, told) for kind, told in SOURCES.items() if kind in kinds],
+        costliest=costliest(root, TABLE_ROWS),
+        has_places=cold_starts is None,
+    )
+
+
+def _cell(cell: Placed, root: ImportNode, cold_starts: int | None) -> dict[str, object]:
+    node = cell.node
+    total_ms, self_ms = node.total_ns / words.MS, node.self_ns / words.MS
+    parts = [
+        f"{words.short(total_ms)} ms with its imports ({node.total_ns / max(root.total_ns, 1):.0%})",
+        f"{words.short(self_ms)} ms its own",
+        node.source,
+        f"imported at {node.place}" if node.place else "",
+    ]
+    if cold_starts is not None:
+        parts.append(f"in {node.count} of {cold_starts} cold starts")
+    elif node.count > 1:
+        parts.append(f"{node.count} imports")
+    return {
+        "name": node.name,
+        "figure": f"{words.short(total_ms)} ms",
+        "detail": ", ".join(part for part in parts if part),
+        "kind": _kind(node),
+        "depth": cell.depth,
+        "left": f"{cell.left:.6f}",
+        "width": f"{max(cell.width, 1e-6):.6f}",
+        "own": f"{node.self_ns / max(node.total_ns, 1):.4f}",
+    }
+
+
+def _kind(node: ImportNode) -> str:
+    return node.source if node.source in SOURCES else "none"
