@@ -14,7 +14,9 @@ from coldspan_report.traces import Span, Trace
 
 US = 1_000
 PROCESS = 1
-MAIN_THREAD = 1
+MAIN_TRACK = 1
+OTHER_PROCESS = "extension init"
+"""The one span that the runtime's process is not waiting in."""
 SPEEDSCOPE_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
@@ -25,39 +27,52 @@ def first_with_imports(traces: Iterable[Trace]) -> Trace | None:
 def perfetto(trace: Trace) -> str:
     """Every span as a complete event ("ph": "X"), times in microseconds from the trace's start.
 
-    Events of one thread must nest. A sum of short imports has no place of its own in time and would lie across its
-    siblings: it is told in its parent's args.
+    A sum of short imports has no place of its own in time and would lie across its siblings: it is told in its parent's
+    args.
     """
     sums = {row.span.parent_span_id: row.span for row in trace.rows if row.span.name == coldstart.OTHERS}
-    threads: dict[str, int] = {}
+    spans = [row.span for row in trace.rows if row.span.name != coldstart.OTHERS]
+    tracks = _tracks(spans)
     events: list[dict[str, Any]] = [
-        {"ph": "M", "name": "process_name", "pid": PROCESS, "tid": MAIN_THREAD, "args": {"name": trace.root.name}}
+        {"ph": "M", "name": "process_name", "pid": PROCESS, "args": {"name": words.printable(trace.root.name)}}
     ]
-    for row in trace.rows:
-        span = row.span
-        threads[span.span_id] = _thread(span, threads)
-        if span.name == coldstart.OTHERS:
-            continue
-        source = str(span.attributes.get("coldspan.import.source", ""))
-        events.append(
-            {
-                "ph": "X",
-                "name": words.printable(span.name),
-                "cat": f"import,{source}" if source else "import" if coldstart.is_import(span) else "phase",
-                "ts": (span.start_time_unix_nano - trace.start_time_unix_nano) / US,
-                "dur": span.duration_ns / US,
-                "pid": PROCESS,
-                "tid": threads[span.span_id],
-                "args": {**_plain(span.attributes), **_others(sums.get(span.span_id))},
-            }
-        )
+    events += [
+        {
+            "ph": "X",
+            "name": words.printable(span.name),
+            "cat": _category(span),
+            "ts": (span.start_time_unix_nano - trace.start_time_unix_nano) / US,
+            "dur": max(span.duration_ns, 0) / US,
+            "pid": PROCESS,
+            "tid": tracks[span.span_id],
+            "args": {**_plain(span.attributes), **_others(sums.get(span.span_id))},
+        }
+        for span in spans
+    ]
     return _json({"displayTimeUnit": "ms", "otherData": {"trace_id": trace.trace_id}, "traceEvents": events})
 
 
-def _thread(span: Span, threads: dict[str, int]) -> int:
-    """Its own where the span says so, else its parent's. Parents come first."""
-    told = span.attributes.get("thread.id")
-    return told if isinstance(told, int) else threads.get(span.parent_span_id, MAIN_THREAD)
+def _tracks(spans: Iterable[Span]) -> dict[str, int]:
+    """The track of each span, since events of one track must nest: its parent's, but for what ran beside its siblings.
+    Parents come before their children, siblings by start."""
+    tracks: dict[str, int] = {}
+    ended: dict[tuple[str, int], int] = {}  # when the last sibling on that track did
+    for span in spans:
+        parent = span.parent_span_id if span.parent_span_id in tracks else ""
+        track = tracks.get(parent, MAIN_TRACK)
+        is_elsewhere = span.name == OTHER_PROCESS or "thread.id" in span.attributes
+        if is_elsewhere or ended.get((parent, track), 0) > span.start_time_unix_nano:
+            track = max(tracks.values(), default=MAIN_TRACK) + 1
+        tracks[span.span_id] = track
+        ended[parent, track] = span.end_time_unix_nano
+    return tracks
+
+
+def _category(span: Span) -> str:
+    if not coldstart.is_import(span):
+        return "phase"
+    source = words.printable(str(span.attributes.get("coldspan.import.source", "")))
+    return f"import,{source}" if source else "import"
 
 
 def _others(span: Span | None) -> dict[str, str]:

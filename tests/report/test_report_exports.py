@@ -23,6 +23,7 @@ def trace(span: MakeSpan, server: MakeSpan) -> Trace:
     (trace,) = traces_of(
         [
             server("fn", 0, 100, faas__coldstart=True),
+            span("extension init", 1, 12, parent="fn"),
             span("load handler", 10, 80, parent="fn"),
             span("import app", 10, 80, parent="load handler", coldspan__import__module="app", **own),
             span("import a", 10, 30, parent="import app", coldspan__import__module="a", tags=[b"\xff", {"x": None}]),
@@ -40,18 +41,41 @@ def exported(trace: Trace, of_format: str) -> dict[str, Any]:
     return content
 
 
-def test_perfetto_has_each_span_at_its_time_and_those_of_a_thread_nest(trace: Trace) -> None:
+def test_perfetto_has_each_span_at_its_time_and_those_of_a_track_nest(trace: Trace) -> None:
     events = [event for event in exported(trace, "perfetto")["traceEvents"] if event["ph"] == "X"]
     assert [(event["name"], event["ts"], event["dur"], event["tid"]) for event in events] == [
         ("fn", 0, 100_000, 1),
+        ("extension init", 1_000, 11_000, 2),
         ("load handler", 10_000, 70_000, 1),
         ("import app", 10_000, 70_000, 1),
         ("import a", 10_000, 20_000, 1),
         ("import b", 34_000, 30_500, 1),
-        ("import beside", 12_000, 8_000, 12),
+        ("import beside", 12_000, 8_000, 3),
     ]
-    assert events[2]["cat"] == "import,function"
-    assert events[2]["args"]["other imports"] == "7, 14.00 ms together"
+    assert events[3]["cat"] == "import,function"
+    assert events[3]["args"]["other imports"] == "7, 14.00 ms together"
+
+
+def test_what_overlaps_its_sibling_has_a_track_of_its_own(span: MakeSpan, server: MakeSpan) -> None:
+    (trace,) = traces_of(
+        [
+            server("fn", 0, 100),
+            span("a", 0, 50, parent="fn"),
+            span("b", 40, 60, parent="fn"),
+            span("below b", 41, 59, parent="b"),
+            span("c", 60, 90, parent="fn"),
+            span("import x", 60, 61, parent="c"),
+        ]
+    )
+    events = [event for event in exported(trace, "perfetto")["traceEvents"] if event["ph"] == "X"]
+    assert {event["name"]: event["tid"] for event in events} == {
+        "fn": 1,
+        "a": 1,
+        "b": 2,
+        "below b": 2,
+        "c": 1,
+        "import x": 1,
+    }
 
 
 def test_speedscope_has_each_import_with_its_own_time_on_its_stack(trace: Trace) -> None:
