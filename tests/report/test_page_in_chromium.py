@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator
 
+from coldspan_report.page.answers import Answers
+from coldspan_report.page.report_page import report_page
 from coldspan_report.page.trace_page import trace_page
 from coldspan_report.traces import Event, Span, traces_of
+from coldspan_testing.answers import ANSWERS, CHANGES
 from coldspan_testing.chromium import PHONE, SCHEMES, WIDTHS, opened
 
 MakeSpan = Callable[..., Span]
@@ -139,7 +142,7 @@ def test_the_icicle_zooms_by_keyboard(browser: Browser, page_file: Path) -> None
         for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
             here.page.keyboard.press(key)
         detail = icicle.locator(".detail")
-        assert detail.inner_text().startswith("json: 30 ms with its imports (9%), 30 ms its own, stdlib")
+        assert detail.inner_text().startswith("json: 30 ms with its imports (9 %), 30 ms its own, stdlib")
         here.page.keyboard.press("Enter")
         assert icicle.locator("[data-crumbs]").inner_text() == "load handler > app > json"
         here.page.keyboard.press("Escape")
@@ -176,3 +179,56 @@ def test_no_traces_are_a_page_that_says_so(browser: Browser, tmp_path: Path) -> 
     with opened(browser, written(tmp_path, trace_page([], "coldspan: none"))) as here:
         assert "No spans came from the layer" in here.page.locator("main").inner_text()
         assert here.said == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), list(zip(WIDTHS, SCHEMES, strict=True)))
+def test_a_report_draws_its_answers_and_has_their_figures_as_text(
+    browser: Browser, tmp_path: Path, width: int, scheme: str
+) -> None:
+    with opened(browser, written(tmp_path, report_page(ANSWERS)), width, scheme) as here:
+        plots = here.page.locator("[data-plot]")
+        drawn = [plot.locator(".scatterlayer .trace, .barlayer .trace").count() for plot in plots.all()]
+        assert drawn == [2, len({row["phase"] for row in ANSWERS["phases"]}), len(CHANGES) + 2]
+        for plot in plots.all():
+            box = plot.locator(".main-svg").first.bounding_box()
+            assert box
+            assert 0 < box["x"] + box["width"] <= width
+        text = here.page.locator("main").inner_text()
+        for told in (
+            *ANSWERS["sentences"],
+            *ANSWERS["warnings"],
+            "1,203.5 ms",
+            "+171.0 to +208.4 ms",
+            "slower",
+            "None.",
+        ):
+            assert told in text
+        cell = here.page.get_by_role("button", name="pandas: 23,000 ms")
+        assert "in 120 of 202 cold starts" in str(cell.get_attribute("aria-label"))
+        color = plots.first.locator(".xtick text").first.evaluate("each => getComputedStyle(each).fill")
+        assert color == here.page.evaluate("getComputedStyle(document.body).color")
+        assert not here.scrolls_sideways
+        assert (here.said, here.asked) == ([], [])
+
+
+def test_a_report_takes_its_answers_as_text(browser: Browser, tmp_path: Path) -> None:
+    answers: Answers = {
+        "title": HOSTILE,
+        "sentences": [HOSTILE],
+        "phases": [{"first_ns": 0, "phase": HOSTILE, "mean_ms": 1.0, "cold": 1}],
+        "imports": [{"path": ["app", HOSTILE], "source": HOSTILE, "self_ms": 1.0, "starts": 1}],
+        "comparison": {"before": HOSTILE, "after": HOSTILE, "changes": [{**CHANGES[0], "name": HOSTILE}]},
+        "tables": [{"title": HOSTILE, "columns": [HOSTILE], "rows": [[HOSTILE]]}],
+    }
+    with opened(browser, written(tmp_path, report_page(answers))) as here:
+        assert here.page.title() == HOSTILE
+        assert (here.page.locator("img").count(), here.said, here.asked) == (0, [], [])
+
+
+def test_a_report_of_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
+    nothing: Answers = {"distribution": [], "latency": [], "phases": [], "imports": [], "comparison": None}
+    with opened(browser, written(tmp_path, report_page(nothing))) as here:
+        text = here.page.locator("main").inner_text()
+        assert all(told in text for told in ("No requests.", "No cold starts.", "No imports were observed."))
+        assert here.page.evaluate("typeof Plotly") == "undefined"
+        assert (here.said, here.asked) == ([], [])

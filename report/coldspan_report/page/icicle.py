@@ -40,20 +40,21 @@ def icicle(root: ImportNode, label: str, cold_starts: int | None = None) -> Mark
 
 def _cell(cell: Placed, root: ImportNode, cold_starts: int | None) -> dict[str, object]:
     node = cell.node
-    total_ms, self_ms = node.total_ns / words.MS, node.self_ns / words.MS
+    share = node.total_ns / max(root.total_ns, 1)
     parts = [
-        f"{words.short(total_ms)} ms with its imports ({node.total_ns / max(root.total_ns, 1):.0%})",
-        f"{words.short(self_ms)} ms its own",
+        f"{_time(node.total_ns)} with its imports ({100 * share:.0f} %)",
+        f"{_time(node.self_ns)} its own",
         node.source,
         f"imported at {node.place}" if node.place else "",
     ]
     if cold_starts is not None:
         parts.append(f"in {node.count} of {cold_starts} cold starts")
+        parts.append(f"{_time(node.total_ns / max(cold_starts, 1))} for each")
     elif node.count > 1:
         parts.append(f"{node.count} imports")
     return {
         "name": node.name,
-        "figure": f"{words.short(total_ms)} ms",
+        "figure": _time(node.total_ns),
         "detail": ", ".join(part for part in parts if part),
         "kind": _kind(node),
         "depth": cell.depth,
@@ -65,3 +66,7 @@ def _cell(cell: Placed, root: ImportNode, cold_starts: int | None) -> dict[str, 
 
 def _kind(node: ImportNode) -> str:
     return node.source if node.source in SOURCES else "none"
+
+
+def _time(ns: float) -> str:
+    return f"{ns / words.MS:,.0f} ms" if ns >= 1000 * words.MS else f"{words.short(ns / words.MS)} ms"
