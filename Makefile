@@ -1,6 +1,6 @@
 # Sets itself up in .venv; needs python3 >= 3.10 with venv, make and git. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help install check test demo layer bench clean
+.PHONY: help install check test demo layer bench picture clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +27,7 @@ check: install  ## Lint, formatting and types
 test: install  ## Run the whole test suite (ARGS="-k name" for a part)
 	$(BIN)/python -Im pytest $(ARGS)
 
-demo: install  ## Run a sample function under the local Lambda service and print its traces
+demo: install  ## Run a sample function under the local Lambda service, print its traces, say where their page is
 	@$(BIN)/coldspan demo
 
 layer: install  ## Build the layer for this Python into dist/coldspan.zip
@@ -37,6 +37,12 @@ layer: install  ## Build the layer for this Python into dist/coldspan.zip
 bench: install  ## Measure what the layer costs (ARGS="--list" names what, ARGS="--situation trivial" picks)
 	$(BIN)/python -Im coldspan_bench $(ARGS)
 	$(BIN)/python -I benchmarks/imports.py
+
+picture: install  ## Renew the picture of the demo's page in docs/images (needs chromium)
+	@mkdir -p .cache
+	$(BIN)/coldspan demo --html .cache/demo.html >/dev/null
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1160,1490 \
+		--screenshot=docs/images/trace-page.png file://$(CURDIR)/.cache/demo.html
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator
 
 from coldspan_report.page.answers import Answers
@@ -209,6 +210,17 @@ def test_a_report_draws_its_answers_and_has_their_figures_as_text(
         assert color == here.page.evaluate("getComputedStyle(document.body).color")
         assert not here.scrolls_sideways
         assert (here.said, here.asked) == ([], [])
+
+
+@pytest.mark.parametrize(("width", "scheme"), list(zip(WIDTHS, SCHEMES, strict=True)))
+def test_axe_finds_no_barrier_in_either_page(
+    browser: Browser, tmp_path: Path, page_file: Path, width: int, scheme: str
+) -> None:
+    """Names, roles, contrast: axe-core's rules, on what is shown, with every row and table open."""
+    for html in (page_file.read_text(), report_page(ANSWERS)):
+        with opened(browser, written(tmp_path, html), width, scheme) as here:
+            here.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+            assert Axe().run(here.page).response["violations"] == []
 
 
 def test_a_report_takes_its_answers_as_text(browser: Browser, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from coldspan_report import words
 from coldspan_report.importtree import ImportNode, Placed, costliest, placed
 from coldspan_report.page.shell import fragment
+from coldspan_report.page.tables import Cell, ms, table
 
 SOURCES = {
     "function": "the function's own",
@@ -33,8 +34,7 @@ def icicle(root: ImportNode, label: str, cold_starts: int | None = None) -> Mark
         rows=max(cell.depth for cell in cells) + 1,
         cells=[_cell(cell, root, cold_starts) for cell in cells],
         kinds=[(kind, told) for kind, told in SOURCES.items() if kind in kinds],
-        costliest=costliest(root, TABLE_ROWS),
-        has_places=cold_starts is None,
+        costliest=_costliest(root, label, cold_starts),
     )
 
 
@@ -62,6 +62,27 @@ def _cell(cell: Placed, root: ImportNode, cold_starts: int | None) -> dict[str, 
         "width": f"{max(cell.width, 1e-6):.6f}",
         "own": f"{node.self_ns / max(node.total_ns, 1):.4f}",
     }
+
+
+def _costliest(root: ImportNode, label: str, cold_starts: int | None) -> Markup | None:
+    columns = [
+        "module",
+        "its own",
+        "with its imports",
+        "source",
+        "imported at" if cold_starts is None else "cold starts",
+    ]
+    rows: list[list[Cell]] = [
+        [
+            node.name,
+            ms(node.self_ns / words.MS),
+            ms(node.total_ns / words.MS),
+            node.source,
+            node.place if cold_starts is None else node.count,
+        ]
+        for node in costliest(root, TABLE_ROWS)
+    ]
+    return table(f"{label}, the costliest", columns, rows)
 
 
 def _kind(node: ImportNode) -> str:

@@ -1,18 +1,15 @@
 """The page of `coldspan report --html`: the answers (answers.py), each as a plot with its figures as a table below."""
 
-from collections.abc import Sequence
-
 from markupsafe import Markup
 
 from coldspan_report import words
 from coldspan_report.importtree import PathSum, added_up
-from coldspan_report.page import plots
+from coldspan_report.page import plots, tables
 from coldspan_report.page.answers import Answers, Bin, Change, Comparison, ImportPath, Latency, PhaseAt, Table
 from coldspan_report.page.icicle import icicle
 from coldspan_report.page.shell import document, fragment
 
 ALL = "all cold starts"
-Cell = str | int | float | None
 
 
 def report_page(answers: Answers) -> str:
@@ -47,24 +44,32 @@ def _head(answers: Answers) -> Markup:
 
 def distribution(bins: list[Bin], latency: list[Latency]) -> Markup:
     """Cold against warm: the shape of both, and their percentiles."""
-    columns = ["", "requests", "p50", "p95", "p99"]
-    rows: list[list[Cell]] = [
-        [each["start"], each["requests"], _ms(each["p50_ms"]), _ms(each["p95_ms"]), _ms(each["p99_ms"])]
+    columns = ["start", "requests", "p50", "p95", "p99"]
+    rows: list[list[tables.Cell]] = [
+        [
+            each["start"],
+            each["requests"],
+            tables.ms(each["p50_ms"]),
+            tables.ms(each["p95_ms"]),
+            tables.ms(each["p99_ms"]),
+        ]
         for each in latency
     ]
     figure = plots.distribution(bins) if bins else None
-    return _section("Latency, cold and warm", "No requests.", figure, _table(columns, rows))
+    title = "Latency, cold and warm"
+    return _section(title, "No requests.", figure, tables.table(title, columns, rows))
 
 
 def phases_over_time(rows: list[PhaseAt]) -> Markup:
     """What cold starts were made of, part by part of the time."""
     columns = ["from (UTC)", "phase", "mean", "cold starts"]
     ordered = sorted(rows, key=lambda row: (row["first_ns"], row["phase"]))
-    cells: list[list[Cell]] = [
-        [plots.instant(row["first_ns"]), row["phase"], _ms(row["mean_ms"]), row["cold"]] for row in ordered
+    cells: list[list[tables.Cell]] = [
+        [plots.instant(row["first_ns"]), row["phase"], tables.ms(row["mean_ms"]), row["cold"]] for row in ordered
     ]
     figure = plots.phases(rows) if rows else None
-    return _section("Phases of cold starts, over time", "No cold starts.", figure, _table(columns, cells), folded=True)
+    title = "Phases of cold starts, over time"
+    return _section(title, "No cold starts.", figure, tables.table(title, columns, cells), folded=True)
 
 
 def import_icicle(paths: list[ImportPath], cold_starts: int) -> Markup:
@@ -80,19 +85,20 @@ def import_icicle(paths: list[ImportPath], cold_starts: int) -> Markup:
 def comparison(compared: Comparison) -> Markup:
     """Two versions or windows, and whether what differs exceeds the noise."""
     before, after = compared["before"], compared["after"]
-    columns = ["", "verdict", before, after, "difference", "interval", "n before", "n after"]
+    columns = ["figure", "verdict", before, after, "difference", "interval", "n before", "n after"]
     rows = [_compared(row) for row in compared["changes"]]
     figure = plots.changes(compared["changes"], {"before": before, "after": after}) if rows else None
-    return _section(f"{before} against {after}", "Nothing to compare.", figure, _table(columns, rows))
+    title = f"{before} against {after}"
+    return _section(title, "Nothing to compare.", figure, tables.table(title, columns, rows))
 
 
-def _compared(row: Change) -> list[Cell]:
+def _compared(row: Change) -> list[tables.Cell]:
     low, high = row["low_ms"], row["high_ms"]
     return [
         row["name"],
         row["verdict"],
-        _ms(row["before_ms"]),
-        _ms(row["after_ms"]),
+        tables.ms(row["before_ms"]),
+        tables.ms(row["after_ms"]),
         f"{row['after_ms'] - row['before_ms']:+,.1f} ms",
         "" if low is None or high is None else f"{low:+,.1f} to {high:+,.1f} ms",
         row["before_count"],
@@ -101,31 +107,11 @@ def _compared(row: Change) -> list[Cell]:
 
 
 def table(content: Table) -> Markup:
-    return _section(content["title"], "None.", None, _table(content["columns"], content["rows"]))
+    title = content["title"]
+    return _section(title, "None.", None, tables.table(title, content["columns"], content["rows"]))
 
 
 def _section(
     title: str, empty: str, figure: plots.Figure | None, told: Markup | None, *, folded: bool = False
 ) -> Markup:
     return fragment("section.html", title=title, empty=empty, figure=figure, told=told, folded=folded)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Markup | None:
-    if not rows:
-        return None
-    cells = [[{"text": _text(cell), "is_figure": _is_figure(cell)} for cell in row] for row in rows]
-    return fragment("table.html", columns=columns, rows=cells, figures=[cell["is_figure"] for cell in cells[0]])
-
-
-def _text(cell: Cell) -> str:
-    if cell is None:
-        return ""
-    return cell if isinstance(cell, str) else f"{cell:,.1f}" if isinstance(cell, float) else f"{cell:,}"
-
-
-def _is_figure(cell: Cell) -> bool:
-    return not isinstance(cell, str) or cell.endswith(" ms")
-
-
-def _ms(ms: float) -> str:
-    return f"{ms:,.1f} ms"
