@@ -41,7 +41,7 @@ bench: install  ## Measure what the layer costs (ARGS="--list" names what, ARGS=
 picture: install  ## Renew the picture of the demo's page in docs/images (needs chromium)
 	@mkdir -p .cache
 	$(BIN)/coldspan demo --html .cache/demo.html >/dev/null
-	chromium --headless --no-sandbox --hide-scrollbars --window-size=1160,1490 \
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1060,1330 \
 		--screenshot=docs/images/trace-page.png file://$(CURDIR)/.cache/demo.html
 
 clean:  ## Remove what the other targets made

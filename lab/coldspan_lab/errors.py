@@ -34,4 +34,4 @@ class OutputUnwritable(LabError):
 
 
 class NothingToExport(LabError):
-    """No trace of the run has an import tree."""
+    """No cold start of the run has an import tree."""

@@ -15,10 +15,10 @@ def write_page(file: Path, traces: Sequence[Trace], function: str) -> None:
 
 
 def write_export(file: Path, of_format: str, traces: Sequence[Trace]) -> None:
-    """The first trace that has an import tree. Raises NothingToExport, OutputUnwritable."""
-    trace = exports.first_with_imports(traces)
+    """Of the first cold start. Raises NothingToExport, OutputUnwritable."""
+    trace = exports.first_cold_start(traces)
     if trace is None:
-        raise NothingToExport(f"{file} is not written: no trace of this run has imports")
+        raise NothingToExport(f"{file} is not written: no cold start of this run has imports")
     _write(file, exports.FORMATS[of_format](trace))
 
 

@@ -5,6 +5,7 @@ speedscope   speedscope's file format, a profile weighted by each import's own t
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,8 +21,11 @@ OTHER_PROCESS = "extension init"
 SPEEDSCOPE_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
-def first_with_imports(traces: Iterable[Trace]) -> Trace | None:
-    return next((trace for trace in traces if importtree.trees_of(trace)), None)
+def first_cold_start(traces: Iterable[Trace]) -> Trace | None:
+    """The first trace whose init imported."""
+    return next(
+        (trace for trace in traces if any(tree.name == coldstart.LOAD for tree in importtree.trees_of(trace))), None
+    )
 
 
 def perfetto(trace: Trace) -> str:
@@ -45,7 +49,7 @@ def perfetto(trace: Trace) -> str:
             "dur": max(span.duration_ns, 0) / US,
             "pid": PROCESS,
             "tid": tracks[span.span_id],
-            "args": {**_plain(span.attributes), **_others(sums.get(span.span_id))},
+            "args": {**_plain(dict(span.attributes)), **_others(sums.get(span.span_id))},
         }
         for span in spans
     ]
@@ -85,25 +89,24 @@ def _others(span: Span | None) -> dict[str, str]:
 def speedscope(trace: Trace) -> str:
     """A sampled profile for each tree: the stack of each node, weighted by what it took itself, in nanoseconds. Widths
     in the viewer are then times, and nothing is claimed of when a sum of short imports ran."""
-    frames: dict[tuple[str, str], int] = {}
+    frames: dict[str, int] = {}
     profiles = [_profile(tree, frames) for tree in importtree.trees_of(trace)]
-    named = [{"name": words.printable(name), **({"file": source} if source else {})} for name, source in frames]
     return _json(
         {
             "$schema": SPEEDSCOPE_SCHEMA,
             "exporter": "coldspan",
             "name": f"{words.printable(trace.root.name)}, trace {trace.trace_id}",
             "activeProfileIndex": 0,
-            "shared": {"frames": named},
+            "shared": {"frames": [{"name": name} for name in frames]},
             "profiles": profiles,
         }
     )
 
 
-def _profile(tree: ImportNode, frames: dict[tuple[str, str], int]) -> dict[str, Any]:
+def _profile(tree: ImportNode, frames: dict[str, int]) -> dict[str, Any]:
     samples, weights = [], []
     for stack, self_ns in _stacks(tree):
-        samples.append([frames.setdefault((node.name, node.source), len(frames)) for node in stack])
+        samples.append([frames.setdefault(_frame(node), len(frames)) for node in stack])
         weights.append(self_ns)
     return {
         "type": "sampled",
@@ -116,6 +119,10 @@ def _profile(tree: ImportNode, frames: dict[tuple[str, str], int]) -> dict[str, 
     }
 
 
+def _frame(node: ImportNode) -> str:
+    return words.printable(f"{node.name} ({node.source})" if node.source else node.name)
+
+
 def _stacks(tree: ImportNode) -> Iterator[tuple[list[ImportNode], int]]:
     """From the outermost in, for each node that took time itself."""
     stack: list[ImportNode] = []
@@ -126,12 +133,19 @@ def _stacks(tree: ImportNode) -> Iterator[tuple[list[ImportNode], int]]:
             yield list(stack), cell.node.self_ns
 
 
-def _plain(attributes: Any) -> dict[str, Any]:
-    return {key: value if not isinstance(value, bytes) else value.hex() for key, value in attributes.items()}
+def _plain(value: Any) -> Any:
+    """As JSON has it: no bytes, no numbers that are none."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, separators=(",", ":"), default=repr)
+    return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
 FORMATS: dict[str, Callable[[Trace], str]] = {"perfetto": perfetto, "speedscope": speedscope}

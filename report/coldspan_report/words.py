@@ -1,5 +1,7 @@
 """What traces and spans say in words, the same in the terminal and on a page. Pure."""
 
+from datetime import datetime, timezone
+
 from coldspan_report import coldstart
 from coldspan_report.traces import ERROR, SERVER, Span, Trace
 
@@ -23,7 +25,7 @@ def numbers(root: Span) -> str:
         parts.append("overhead: " + ", ".join(f"{name} {figure}" for name, figure in overheads.items()))
     if dropped:
         parts.append("dropped: " + ", ".join(f"{count} {name}" for name, count in dropped.items()))
-    return " | ".join(parts)
+    return printable(" | ".join(parts))
 
 
 def _figures(span: Span, prefix: str) -> dict[str, float]:
@@ -49,6 +51,11 @@ def status(span: Span) -> str:
 def place(span: Span) -> str:
     """Where an import statement stands, such as app.py:6; empty where that is not known."""
     return printable(coldstart.place(span))
+
+
+def instant(unix_ns: int) -> str:
+    """To the second, UTC."""
+    return datetime.fromtimestamp(unix_ns // 10**9, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def short(ms: float) -> str:

@@ -183,7 +183,7 @@ def test_a_run_leaves_its_traces_as_a_page_and_its_imports_for_other_viewers(
     assert {trace_id} == {json.loads(perfetto.read_text())["otherData"]["trace_id"]}
     assert [frame["name"] for frame in json.loads(speedscope.read_text())["shared"]["frames"]][:2] == [
         "load handler",
-        "app",
+        "app (function)",
     ]
     assert f"The traces as a page: {page}" in done.stderr
 
@@ -194,7 +194,7 @@ def test_a_run_without_imports_has_nothing_to_export(
     options = ["--env", "COLDSPAN_IMPORTS=off", "--export", f"perfetto={tmp_path / 'p.json'}"]
     done = coldspan("run", "--layer", layer_tree(), *options, function())
     assert done.returncode == 1
-    assert "p.json is not written: no trace of this run has imports" in done.stderr.splitlines()[-1]
+    assert "p.json is not written: no cold start of this run has imports" in done.stderr.splitlines()[-1]
 
 
 def test_a_page_that_cannot_be_written_is_said_after_the_traces(coldspan: Coldspan, function: MakeFunction) -> None:

@@ -1,6 +1,7 @@
 """The exported files against the formats' schemas (schemas/README.md), and what the viewers would show of them."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ def trace(span: MakeSpan, server: MakeSpan) -> Trace:
             span("extension init", 1, 12, parent="fn"),
             span("load handler", 10, 80, parent="fn"),
             span("import app", 10, 80, parent="load handler", coldspan__import__module="app", **own),
-            span("import a", 10, 30, parent="import app", coldspan__import__module="a", tags=[b"\xff", {"x": None}]),
+            span(
+                "import a", 10, 30, parent="import app", coldspan__import__module="a", tags=[b"\xff", {"x": math.nan}]
+            ),
             span("other imports", 20, 34, parent="import app", coldspan__import__count=7),
             span("import b", 34, 64.5, parent="import app", coldspan__import__module="b"),
             span("import beside", 12, 20, parent="load handler", thread__id=12, coldspan__import__module="beside"),
@@ -84,19 +87,29 @@ def test_speedscope_has_each_import_with_its_own_time_on_its_stack(trace: Trace)
     load, beside = content["profiles"]
     stacks = ["/".join(names[frame] for frame in sample) for sample in load["samples"]]
     assert dict(zip(stacks, load["weights"], strict=True)) == {
-        "load handler/app": 5_500_000,
-        "load handler/app/a": 20_000_000,
-        "load handler/app/other imports": 14_000_000,
-        "load handler/app/b": 30_500_000,
+        "load handler/app (function)": 5_500_000,
+        "load handler/app (function)/a": 20_000_000,
+        "load handler/app (function)/other imports": 14_000_000,
+        "load handler/app (function)/b": 30_500_000,
     }
     assert load["endValue"] == 70_000_000
     assert [names[frame] for frame in beside["samples"][0]] == ["beside"]
 
 
-def test_the_first_trace_with_imports_is_the_one(trace: Trace, server: MakeSpan) -> None:
-    warm = traces_of([server("fn", 0, 2, trace=2)])
-    assert exports.first_with_imports([*warm, trace]) is trace
-    assert exports.first_with_imports(warm) is None
+def test_what_json_lacks_is_told_as_text(trace: Trace) -> None:
+    (event,) = [each for each in exported(trace, "perfetto")["traceEvents"] if each["name"] == "import a"]
+    assert event["args"]["tags"] == ["ff", {"x": "nan"}]
+
+
+def test_the_first_cold_start_with_imports_is_the_one(trace: Trace, span: MakeSpan, server: MakeSpan) -> None:
+    lazy = [
+        server("fn", 0, 2, trace=2),
+        span("handler", 0, 2, parent="fn", trace=2),
+        span("import x", 0, 1, parent="handler", trace=2),
+    ]
+    warm = traces_of(lazy)
+    assert exports.first_cold_start([*warm, trace]) is trace
+    assert exports.first_cold_start(warm) is None
 
 
 def test_the_command_knows_the_formats() -> None:

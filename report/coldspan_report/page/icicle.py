@@ -18,19 +18,20 @@ SOURCES = {
     "none": "no module, or not known",
 }
 MOST_CELLS = 2000
-"""The widest ones, where every import is asked for; narrower ones could not be seen."""
+"""The widest ones, where every import is asked for: narrower ones could not be seen. The page says how many."""
 TABLE_ROWS = 12
 
 
 def icicle(root: ImportNode, label: str, cold_starts: int | None = None) -> Markup:
     """Of one cold start, or of so many that are added up."""
-    cells = list(placed(root))
-    least = sorted((cell.width for cell in cells), reverse=True)[:MOST_CELLS][-1]
-    cells = [cell for cell in cells if cell.width >= least][:MOST_CELLS]
+    all_cells = list(placed(root))
+    widest = sorted(range(len(all_cells)), key=lambda at: -all_cells[at].width)  # of equals, parents come first
+    cells = [all_cells[at] for at in sorted(widest[:MOST_CELLS])]
     kinds = {_kind(cell.node) for cell in cells}
     return fragment(
         "icicle.html",
         label=label,
+        left_out=len(all_cells) - len(cells),
         rows=max(cell.depth for cell in cells) + 1,
         cells=[_cell(cell, root, cold_starts) for cell in cells],
         kinds=[(kind, told) for kind, told in SOURCES.items() if kind in kinds],

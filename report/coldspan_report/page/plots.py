@@ -3,7 +3,6 @@ dashes and areas in patterns, too. Text and grid take the page's own colours (pa
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 import plotly.graph_objects as go
@@ -62,7 +61,7 @@ def phases(rows: Sequence[PhaseAt]) -> Figure:
         of_phase = sorted((row for row in rows if row["phase"] == phase), key=lambda row: row["first_ns"])
         color, pattern = PHASES.get(phase, OTHER_PHASE)
         figure.add_bar(
-            x=[instant(row["first_ns"]) for row in of_phase],
+            x=[words.instant(row["first_ns"]) for row in of_phase],
             y=[row["mean_ms"] for row in of_phase],
             customdata=[row["cold"] for row in of_phase],
             name=words.printable(phase),
@@ -121,10 +120,6 @@ def _layout(y_title: str, height: int = 320, ticksuffix: str = "", **others: Any
 def _duration(decade: int) -> str:
     """10 ** decade ms."""
     return f"{10 ** (decade - 3)} s" if decade >= 3 else f"{10.0**decade:g} ms"
-
-
-def instant(unix_ns: int) -> str:
-    return datetime.fromtimestamp(unix_ns // 10**9, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _plain(figure: go.Figure) -> Figure:

@@ -65,7 +65,7 @@ def phases_over_time(rows: list[PhaseAt]) -> Markup:
     columns = ["from (UTC)", "phase", "mean", "cold starts"]
     ordered = sorted(rows, key=lambda row: (row["first_ns"], row["phase"]))
     cells: list[list[tables.Cell]] = [
-        [plots.instant(row["first_ns"]), row["phase"], tables.ms(row["mean_ms"]), row["cold"]] for row in ordered
+        [words.instant(row["first_ns"]), row["phase"], tables.ms(row["mean_ms"]), row["cold"]] for row in ordered
     ]
     figure = plots.phases(rows) if rows else None
     title = "Phases of cold starts, over time"

@@ -14,17 +14,13 @@ DEEP = 3
 """Indents are half as wide from here on: imports nest deeply."""
 TICKS = 5
 PHASES = ("init", "restore", "next", "handler", "response")
-MOST_CONTENTS = 50
-"""Traces that the head of the page links to."""
 
 
 def trace_page(traces: Sequence[Trace], title: str) -> str:
     """The whole file, traces in the order given."""
     spans = sum(len(trace.rows) for trace in traces)
     summary = f"{len(traces)} traces, {spans} spans" if traces else "No spans came from the layer."
-    contents = fragment(
-        "contents.html", title=title, summary=summary, traces=[_head(trace) for trace in traces[:MOST_CONTENTS]]
-    )
+    contents = fragment("contents.html", title=title, summary=summary, traces=[_head(trace) for trace in traces])
     return document(title, [contents, *(waterfall(trace, number) for number, trace in enumerate(traces, 1))])
 
 
@@ -40,6 +36,7 @@ def waterfall(trace: Trace, number: int) -> Markup:
         number=number,
         **_head(trace),
         trace_id=trace.trace_id,
+        began=words.instant(trace.start_time_unix_nano),
         init_type=str(trace.root.attributes.get("coldspan.init.type", "")),
         explained=coldstart.explain(trace),
         numbers=words.numbers(trace.root),
