@@ -1,6 +1,6 @@
 # Sets itself up in .venv; needs python3 >= 3.10 with venv, make and git. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help install check test demo layer bench picture clean
+.PHONY: help install check test demo layer bench jaeger picture clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +27,7 @@ check: install  ## Lint, formatting and types
 test: install  ## Run the whole test suite (ARGS="-k name" for a part)
 	$(BIN)/python -Im pytest $(ARGS)
 
-demo: install  ## Run a sample function under the local Lambda service, print its traces, say where their page is
+demo: install  ## Run a sample function under the local Lambda service and print its traces
 	@$(BIN)/coldspan demo
 
 layer: install  ## Build the layer for this Python into dist/coldspan.zip
@@ -37,6 +37,10 @@ layer: install  ## Build the layer for this Python into dist/coldspan.zip
 bench: install  ## Measure what the layer costs (ARGS="--list" names what, ARGS="--situation trivial" picks)
 	$(BIN)/python -Im coldspan_bench $(ARGS)
 	$(BIN)/python -I benchmarks/imports.py
+	$(BIN)/python -I benchmarks/runtime.py
+
+jaeger: install  ## Build the Jaeger that tests look for, once for this user (needs Go; some 4 minutes)
+	@PYTHONPATH=tests/support $(BIN)/python -m coldspan_testing.jaeger
 
 picture: install  ## Renew the picture of the demo's page in docs/images (needs chromium)
 	@mkdir -p .cache

@@ -5,17 +5,22 @@ import json
 import os
 import re
 from argparse import ArgumentTypeError
+from collections.abc import Callable
+from enum import Enum
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from coldspan_lab.errors import FaultUnknown
 from coldspan_lab.faults import fault_named
-from coldspan_lab.model import MEMORY_MB, TIMEOUT_S, InitType
+from coldspan_lab.model import MEMORY_MB, TIMEOUT_S
 
 MAX_NAME = 64
+MAX_PORT = 65535
 EXPORT_FORMATS = ("perfetto", "speedscope")
 """coldspan_report.exports' own, here since the command starts without the lab's packages; a test holds both equal."""
+E = TypeVar("E", bound=Enum)
 
 
 def function_folder(text: str) -> Path:
@@ -82,11 +87,24 @@ def timeout_s(text: str) -> float:
     return seconds
 
 
-def init_type(text: str) -> InitType:
-    try:
-        return InitType(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text}: expected one of {', '.join(each.value for each in InitType)}") from None
+def one_of(kind: type[E]) -> Callable[[str], E]:
+    def parse(text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text}: expected one of {values(kind)}") from None
+
+    return parse
+
+
+def values(kind: type[Enum]) -> str:
+    return ", ".join(each.value for each in kind)
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise ArgumentTypeError(f"{text}: expected a port, 0 to {MAX_PORT}; 0 is any that is free")
+    return int(text)
 
 
 def fault(text: str) -> str:

@@ -18,7 +18,7 @@ class InterpreterInvalid(LabError):
 
 
 class RuntimeClientMissing(LabError):
-    """awslambdaric is not installed where the function's Python looks for it."""
+    """What is to run the function is not installed where its Python looks for it."""
 
 
 class FaultUnknown(LabError):
