@@ -51,8 +51,7 @@ def browser() -> Iterator[Browser]:
     path = executable()
     with (
         sync_playwright() as playwright,
-        # As root Chromium has no sandbox; what it opens is ours.
-        playwright.chromium.launch(executable_path=path, chromium_sandbox=os.getuid() != 0) as browser,
+        playwright.chromium.launch(executable_path=path) as browser,
     ):
         yield browser
 
