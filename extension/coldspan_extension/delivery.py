@@ -36,6 +36,7 @@ class Delivery:
         self._refuse_own_endpoint()
         self._note_other_python()
         environment.imports = _import_policy(self._config)
+        environment.proactive_after_ns = self._config.proactive_after_ms * 1_000_000
         function = resource.function_name(boot.environ)
         self._tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         self._queue = Queue()

@@ -18,6 +18,8 @@ from coldspan_lab.model import MEMORY_MB, TIMEOUT_S
 
 MAX_NAME = 64
 MAX_PORT = 65535
+EXPORT_FORMATS = ("perfetto", "speedscope")
+"""coldspan_report.exports' own, here since the command starts without the lab's packages; a test holds both equal."""
 E = TypeVar("E", bound=Enum)
 
 
@@ -111,6 +113,22 @@ def fault(text: str) -> str:
     except FaultUnknown as unknown:
         raise ArgumentTypeError(str(unknown)) from None
     return text
+
+
+def output_file(text: str) -> Path:
+    """Refused before a run that would have nowhere to write to."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        problem = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise ArgumentTypeError(f"{text}: {problem}; expected the file to write")
+    return path
+
+
+def export(text: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    if name not in EXPORT_FORMATS or not file:
+        raise ArgumentTypeError(f"{text}: expected FORMAT=FILE, FORMAT one of {', '.join(EXPORT_FORMATS)}")
+    return name, output_file(file)
 
 
 def otlp_endpoint(text: str) -> str:

@@ -37,8 +37,9 @@ BAD_USAGE = 2
 BY_SIGNAL = 128
 
 USAGE_ERRORS = (FunctionInvalid, InterpreterInvalid, LayerInvalid, PortUnavailable, RuntimeClientMissing)
-EXTRA = {"boto3", "h11", "rich"}
+EXTRA = {"boto3", "h11", "jinja2", "rich"}
 """What the lab imports and only its extra brings."""
+HTML_HELP = "write the traces as a page into this file, too"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +78,7 @@ def _parser() -> ArgumentParser:
     _add_run(commands.add_parser("run", help="run a function under a local Lambda service and print its traces"))
     _add_serve(commands.add_parser("serve", help="serve a function over HTTP on this machine and print its traces"))
     demo = commands.add_parser("demo", help="run a sample function that way: one cold invocation, two warm ones")
+    demo.add_argument("--html", metavar="FILE", type=arguments.output_file, help=f"{HTML_HELP} (default: in the cache)")
     demo.set_defaults(execute=_demo)
     layer = commands.add_parser("layer", help="make the Lambda layer").add_subparsers(metavar="COMMAND", required=True)
     _add_layer_build(layer.add_parser("build", help="build the layer, a folder or a .zip"))
@@ -94,6 +96,16 @@ def _add_run(parser: ArgumentParser) -> None:
         help="an event: a file with JSON, or JSON; several take turns (default: {})",
     )
     add("-n", metavar="N", type=arguments.count, help="how many invocations (default: one for each event)")
+    add("--html", metavar="FILE", type=arguments.output_file, help=HTML_HELP)
+    add(
+        "--export",
+        metavar="FORMAT=FILE",
+        action="append",
+        type=arguments.export,
+        default=[],
+        help="write the import tree of the first cold start for another viewer; "
+        f"FORMAT is one of: {', '.join(arguments.EXPORT_FORMATS)}",
+    )
     parser.set_defaults(execute=_run, parser=parser)
 
 
@@ -182,19 +194,26 @@ def _add_layer_build(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> None:
-    from coldspan_lab import run
+    from coldspan_lab import outputs, run
     from coldspan_lab.screen import Progress, show
     from coldspan_report import otlp
 
     events = options.event or [b"{}"]
     payloads = tuple(itertools.islice(itertools.cycle(events), options.n or len(events)))
     plan = run.Plan(_function(options), payloads, options.layer, options.otlp, tuple(options.fault))
+    progress = Progress(sys.stderr)
     with _naming_the_option(options):
-        collected = run.run(plan, Progress(sys.stderr))
+        collected = run.run(plan, progress)
     if options.json:
         sys.stdout.writelines(f"{otlp.to_json(export)}\n" for export in collected.exports)
     else:
         show(collected.traces(), sys.stdout)
+    if options.html is not None:
+        outputs.write_page(options.html, collected.traces(), plan.function.name)
+        progress.say(f"The traces as a page: {options.html}")
+    for of_format, file in options.export:
+        outputs.write_export(file, of_format, collected.traces())
+        progress.say(f"The import tree for {of_format}: {file}")
 
 
 def _serve(options: Namespace) -> None:
@@ -246,7 +265,7 @@ def _naming_the_option(options: Namespace) -> Iterator[None]:
 def _demo(options: Namespace) -> None:
     from coldspan_lab import demo_command
 
-    demo_command.run()
+    demo_command.run(options.html)
 
 
 def _layer_build(options: Namespace) -> None:

@@ -36,6 +36,10 @@ RUN = [
     (["--python", "/nowhere"], "argument --python: /nowhere: cannot be run: No such file or directory"),
     (["--python", "/bin/true"], "argument --python: /bin/true: expected a Python 3"),
     (["--init-type", "lazy"], "argument --init-type: lazy: expected one of on-demand, proactive, provisioned-conc"),
+    (["--html", "/"], "argument --html: /: is a folder; expected the file to write"),
+    (["--html", "/nowhere/page.html"], "argument --html: /nowhere/page.html: there is no folder /nowhere; expected"),
+    (["--export", "svg=x"], "argument --export: svg=x: expected FORMAT=FILE, FORMAT one of perfetto, speedscope"),
+    (["--export", "perfetto"], "argument --export: perfetto: expected FORMAT=FILE"),
     (["--fault", "tired"], "argument --fault: tired: expected one of init-timeout, runtime-killed-in-init, "),
 ]
 
@@ -82,7 +86,7 @@ def test_version_is_the_distributions(coldspan: Coldspan) -> None:
     assert coldspan("--version").stdout == f"coldspan {__version__}\n"
 
 
-@pytest.mark.parametrize("missing", ["rich", "h11"])
+@pytest.mark.parametrize("missing", ["rich", "h11", "jinja2"])
 def test_without_the_labs_packages_run_says_how_to_get_them(
     environ: dict[str, str], function: MakeFunction, missing: str
 ) -> None:

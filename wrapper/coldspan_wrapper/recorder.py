@@ -17,6 +17,10 @@ OUTSIDE, LOADING, DECODING, HANDLING, ENCODING = "", "load", "decode", "handler"
 SNAPSHOT, RESTORING = "snapshot", "restore"  # SnapStart: the function's hooks before the one and after the other
 """Where the runtime client is; the `where` of an error record."""
 
+SMALL = 65536
+"""Bytes of an event or response that is decoded, or posted, in no time: the record before it can go with the one after
+it. Each write costs the response 20 µs or more, with the extension that it wakes."""
+
 
 class SwitchedOff(Exception):
     """Nothing is to be recorded."""
@@ -129,6 +133,7 @@ class Recorder:
             text("lambda-runtime-invoked-function-arn", ""),
             text("lambda-runtime-trace-id", ""),
             len(event),
+            later=len(event) < SMALL,
         )
 
     def handler_began(self, event: object = None) -> None:
@@ -152,7 +157,7 @@ class Recorder:
         self.handler_ended()
         size = len(body) if isinstance(body, (bytes, str)) else 0
         reported = body if error and isinstance(body, str) else ""
-        self._write(records.RESPONSE_BEGIN, now, size, self._spent_ns, reported)
+        self._write(records.RESPONSE_BEGIN, now, size, self._spent_ns, reported, later=size < SMALL)
 
     def response_ended(self, problem: str = "") -> None:
         """The Runtime API accepted the response; or `problem` says why not."""
@@ -192,19 +197,21 @@ class Recorder:
             self._disable(fault)
         self._spent_ns += time.thread_time_ns() - began_ns
 
-    def _write(self, kind: int, at_ns: int, *values: "records.Value", since_ns: int = 0) -> None:
-        """`at_ns` is when the caller was entered, or `since_ns` is: from there on it is our own time that passes."""
+    def _write(self, kind: int, at_ns: int, *values: "records.Value", since_ns: int = 0, later: bool = False) -> None:
+        """`at_ns` is when the caller was entered, or `since_ns` is: from there on it is our own time that passes.
+        `later`: with the record that follows."""
         if self.fault is not None:
             return
         try:
-            self._send(kind, at_ns, *values)
+            self._send(kind, at_ns, *values, later=later)
         except Exception as fault:
             self._disable(fault)
         self.spent(since_ns or at_ns)
 
-    def _send(self, kind: int, at_ns: int, *values: "records.Value") -> None:
+    def _send(self, kind: int, at_ns: int, *values: "records.Value", later: bool = False) -> None:
         if self._channel is not None:
-            self._channel.write(records.encode(kind, self._invocation, at_ns, *values))
+            write = self._channel.keep if later else self._channel.write
+            write(records.encode(kind, self._invocation, at_ns, *values))
 
     def _disable(self, fault: Exception) -> None:
         """Ends recording, and tells the extension why, if that much still works. What a signal handler of the user's
