@@ -13,6 +13,7 @@ from coldspan_wrapper import records
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque as Deque  # noqa: N812
+    from typing import Any
 
 MAX_BACKLOG = 262144
 """Most bytes that wait here for room in the pipe (256 kB); what comes beyond is dropped and counted."""
@@ -30,7 +31,7 @@ class Channel:
         self._path = path
         self._pid = os.getpid()
         self._sending = allocate_lock()
-        self._fresh: Deque[list[bytes]] = deque()  # records that no call has looked at yet, as their parts
+        self._fresh: Deque[list[bytes] | tuple[Any, ...]] = deque()  # records that no call has looked at yet
         self._waiting: Deque[bytes] = deque()  # parts that wait for room in the pipe
         self._size = 0  # bytes in _waiting
         self.descriptor = -1
@@ -40,8 +41,8 @@ class Channel:
         except OSError as error:
             self.problem = str(error)
 
-    def keep(self, record: "list[bytes]") -> None:
-        """Leaves what records.encode made to the next write."""
+    def keep(self, record: "tuple[Any, ...]") -> None:
+        """What records.encode takes, to be encoded and sent with the next write."""
         self._fresh.append(record)
 
     def write(self, record: "list[bytes]") -> None:
@@ -66,8 +67,10 @@ class Channel:
             self.lost = 0
             self._drain()
 
-    def _accept(self, record: "list[bytes]") -> None:
-        size = sum(map(len, record))
+    def _accept(self, record: "list[bytes] | tuple[Any, ...]") -> None:
+        if isinstance(record, tuple):
+            record = records.encode(*record)
+        size = len(record[0]) if len(record) == 1 else sum(map(len, record))
         if self._size + size > MAX_BACKLOG:
             self.lost += 1
         else:

@@ -209,9 +209,12 @@ class Recorder:
         self.spent(since_ns or at_ns)
 
     def _send(self, kind: int, at_ns: int, *values: "records.Value", later: bool = False) -> None:
-        if self._channel is not None:
-            write = self._channel.keep if later else self._channel.write
-            write(records.encode(kind, self._invocation, at_ns, *values))
+        if self._channel is None:
+            return
+        if later:
+            self._channel.keep((kind, self._invocation, at_ns, *values))
+        else:
+            self._channel.write(records.encode(kind, self._invocation, at_ns, *values))
 
     def _disable(self, fault: Exception) -> None:
         """Ends recording, and tells the extension why, if that much still works. What a signal handler of the user's

@@ -189,11 +189,14 @@ def encode(kind: int, invocation: int, monotonic_ns: int, *values: Value) -> "li
     Text longer than MAX_TEXT bytes is cut; what UTF-8 cannot encode is written as a backslash escape. Raises
     OverflowError for a number outside u64, ValueError for a wrong count of values.
     """
-    fields = FIELDS[kind]
-    if len(values) != len(fields):
-        raise ValueError(f"{NAMES[kind]}: {len(values)} values, expected {len(fields)}")
-    body = b"".join([_encode_value(of_type, value) for (_, of_type), value in zip(fields, values)])  # noqa: B905
+    if len(values) != len(FIELDS[kind]):
+        raise ValueError(f"{NAMES[kind]}: {len(values)} values, expected {len(FIELDS[kind])}")
+    body = b""
+    for value in values:
+        body += value.to_bytes(8, "little") if isinstance(value, int) else _encode_value(value)
     head = (invocation & 0xFFFFFFFF).to_bytes(4, "little") + monotonic_ns.to_bytes(8, "little")
+    if len(body) <= MAX_BODY:
+        return [bytes((kind, 0)) + len(body).to_bytes(2, "little") + head + body]
     parts = []
     while True:
         part, body = body[:MAX_BODY], body[MAX_BODY:]
@@ -286,9 +289,7 @@ def decode(pid: int, header: bytes, body: bytes) -> Record:
     return Record(kind, pid, int.from_bytes(header[4:8], "little"), int.from_bytes(header[8:16], "little"), fields)
 
 
-def _encode_value(of_type: str, value: Value) -> bytes:
-    if isinstance(value, int):
-        return value.to_bytes(8, "little")
+def _encode_value(value: "str | list[tuple[str, str]]") -> bytes:
     if isinstance(value, str):
         return _encode_text(value)
     return len(value).to_bytes(2, "little") + b"".join([_encode_text(text) for pair in value for text in pair])
