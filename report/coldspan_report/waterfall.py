@@ -35,7 +35,7 @@ def waterfall(trace: Trace, width: int) -> Text:
     """Lines of at most `width` cells, if that is room enough for a name, a bar of LEAST_BAR cells and a figure."""
     lines = [_head(trace)]
     if words := coldstart.explain(trace):
-        lines.append(Text(INDENT + _printable(words), style="yellow"))
+        lines.append(Text(INDENT + printable(words), style="yellow"))
     if numbers := _numbers(trace.root):
         lines.append(Text(INDENT + numbers, style="dim"))
     return Text("\n").join([*lines, *_rows(trace, width)]).append("\n")
@@ -44,14 +44,14 @@ def waterfall(trace: Trace, width: int) -> Text:
 def _head(trace: Trace) -> Text:
     root = trace.root
     if root.kind != SERVER:
-        word, style = _printable(root.name), "bold"
+        word, style = printable(root.name), "bold"
     elif root.attributes.get("faas.coldstart") is True:
         word, style = "cold", "bold yellow"
     else:
         word, style = "warm", "bold green"
     parts = [Text(word, style=style), Text(f"{_short(root.duration_ns / MS)} ms", style="bold")]
     if init_type := root.attributes.get("coldspan.init.type"):
-        parts.append(Text(_printable(str(init_type))))
+        parts.append(Text(printable(str(init_type))))
     return Text(" | ").join([*parts, Text(f"trace {trace.trace_id}")])
 
 
@@ -77,7 +77,7 @@ def _figures(span: Span, prefix: str) -> dict[str, float]:
 
 def _rows(trace: Trace, width: int) -> list[Text]:
     rows = coldstart.rows(trace)
-    names = [_indent(row) + _printable(row.span.name) for row in rows]
+    names = [_indent(row) + printable(row.span.name) for row in rows]
     figures = [f"{row.span.duration_ns / MS:.2f} ms" for row in rows]
     marks = [_mark(row.span)[:MOST_MARK] for row in rows]
     name_width = min(max(map(cell_len, names)), width * 2 // 5)
@@ -116,7 +116,7 @@ def _mark(span: Span) -> str:
         marks.append(f"caught {caught}")
     if span.attributes.get("coldspan.truncated") is True:
         marks.append("truncated")
-    return _printable(", ".join(marks))
+    return printable(", ".join(marks))
 
 
 def _bar(span: Span, trace: Trace, width: int) -> str:
@@ -139,6 +139,6 @@ def _short(ms: float) -> str:
     return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Spans come from other processes: what would move a terminal's cursor or change its colours is not passed on."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
