@@ -159,7 +159,7 @@ def exports(spans: int) -> Iterator[str]:
 def measure(path: Path) -> tuple[float, float]:
     """Seconds, and the most memory in MB."""
     began = time.monotonic()
-    command = [Path(sys.executable).with_name("coldspan"), "report", "--json", path]
+    command = [str(Path(sys.executable).with_name("coldspan")), "report", "--json", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:

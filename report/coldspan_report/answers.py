@@ -1,4 +1,4 @@
-"""What a report says, as plain data that any renderer can show: the answers to the questions, and what follows from them.
+"""What a report says, as plain data for any renderer: the answers to the questions, and what follows from them.
 
 Pure but for the engine, which is asked. `as_json` is what `--json` prints, and answers.schema.json describes it.
 """
@@ -11,13 +11,11 @@ from typing import Any, Protocol
 from coldspan_report import comparison, questions
 from coldspan_report.comparison import Change, Difference
 from coldspan_report.errors import NothingFound
-from coldspan_report.filters import Filter, iso
+from coldspan_report.filters import Filter, Sides, iso
 from coldspan_report.introductions import Introduction, introductions
 
 FORMAT = 1
 """Of the JSON: a new number when a reader of the old one would go wrong."""
-PRICE_PER_GB_S = 0.0000166667
-"""US dollars: on-demand functions on x86_64 in us-east-1, first tier, by the price list of 2025."""
 MILLION = 1_000_000
 
 Row = dict[str, Any]
@@ -43,6 +41,15 @@ class Reading:
     """Lines in another format, by its name."""
     other: int = 0
     """Lines that are no traces: the rest of a log."""
+
+    def warnings(self) -> list[str]:
+        found = [
+            f"{count} lines are {name}, not traces in OTLP/JSON: skipped"
+            for name, count in sorted(self.foreign.items())
+        ]
+        if self.broken:
+            found.append(f"{self.broken} broken lines skipped; the first: {self.first_broken}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +124,18 @@ class Answers:
         }
 
 
-Sides = tuple[tuple[str, Filter], tuple[str, Filter]]
-
-
 def ask(
     engine: Engine,
     sources: Sequence[str],
     filters: Filter,
     reading: Reading,
-    *,
-    price_per_gb_s: float = PRICE_PER_GB_S,
+    price_per_gb_s: float,
     sides: Sides | None = None,
 ) -> Answers:
     """Raises NothingFound, with what was tried, and what the engine raises."""
     engine.restrict(filters.condition)
     (scope,) = _rows(engine, "scope")
-    if not scope["requests"] and not scope["spans"]:
+    if not scope["ours"]:
         raise NothingFound(_nothing(engine, sources, filters, reading))
     rows = {question.name: engine.rows(question.sql) for question in questions.QUESTIONS}
     compared = _compare(engine, sides) if sides else None
@@ -168,6 +171,8 @@ def _nothing(engine: Engine, sources: Sequence[str], filters: Filter, reading: R
     if not scope["spans"]:
         within = f" ({filters})" if str(filters) else ""
         return f"no spans in {tried}{within}{_instead(reading)}"
+    if not scope["ours"]:
+        return f"{scope['spans']} spans in {tried}, and none is coldspan's: no faas.coldstart, no coldspan.phase"
     found = engine.rows("SELECT DISTINCT service, version FROM spans ORDER BY service, version LIMIT 10")
     held = ", ".join(f"{row['service']} {row['version']}" for row in found)
     return (

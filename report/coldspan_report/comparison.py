@@ -12,6 +12,7 @@ from typing import Any
 LEAST = 8
 """Of each side: fewer say nothing at ALPHA."""
 ALPHA = 0.01
+LEAST_P = 0.0001
 RESAMPLES = 2_000
 SEED = 7
 Row = Mapping[str, Any]
@@ -48,7 +49,8 @@ class Difference:
         change = self.b_p50_ms - self.a_p50_ms
         if self.low_ms is None or self.high_ms is None or self.p_value is None:
             return f"{self.of}: {change:+.1f} ms at the median, too few to tell it from noise ({counts})"
-        interval = f"99 % interval {self.low_ms:+.1f} to {self.high_ms:+.1f} ms, p = {self.p_value:.2g}, {counts}"
+        p_value = f"p = {self.p_value:.2g}" if self.p_value >= LEAST_P else f"p < {LEAST_P:g}"
+        interval = f"99 % interval {self.low_ms:+.1f} to {self.high_ms:+.1f} ms, {p_value}, {counts}"
         verdict = "exceeds the noise" if self.exceeds_noise else "cannot be told from noise"
         return f"{self.of}: {change:+.1f} ms at the median, {verdict} ({interval})"
 

@@ -54,7 +54,10 @@ def instant_ns(text: str, now_ns: int) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1) * 1000
 
 
-def sides(text: str, within: Filter, now_ns: int) -> tuple[tuple[str, Filter], tuple[str, Filter]]:
+Sides = tuple[tuple[str, Filter], tuple[str, Filter]]
+
+
+def sides(text: str, within: Filter, now_ns: int) -> Sides:
     """What `--compare A..B` names, each with its label: two versions, or two windows FROM/TO. Raises Invalid."""
     first, separator, second = text.partition("..")
     if not separator or not first or not second:

@@ -53,8 +53,9 @@ QUESTIONS = (
         "scope",
         "What was there to ask: spans, functions, environments, from when to when (ns).",
         """SELECT count(*) AS spans, count(DISTINCT service) AS services, count(DISTINCT instance) AS instances,
-  count(*) FILTER (WHERE kind = 2 AND coldstart IS NOT NULL) AS requests, min(start_ns) AS first_ns,
-  max(start_ns) AS last_ns FROM spans""",
+  count(*) FILTER (WHERE kind = 2 AND coldstart IS NOT NULL) AS requests,
+  count(*) FILTER (WHERE phase IS NOT NULL OR coldstart IS NOT NULL) AS ours,
+  min(start_ns) AS first_ns, max(start_ns) AS last_ns FROM spans""",
     ),
     _question(
         "starts",

@@ -1,0 +1,150 @@
+"""`coldspan report`: its arguments, and what it does with them. Everything else is imported when it runs.
+
+Exit status: 0 a report was made, 1 there was nothing to report or a server failed, 2 bad usage.
+"""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coldspan_report.filters import Filter, Invalid, Sides, instant_ns, iso, sides
+
+if TYPE_CHECKING:
+    from coldspan_report.answers import Engine, Reading
+
+DAY_NS = 86_400_000_000_000
+SERVER = "://"
+PRICE_PER_GB_S = 0.0000166667
+"""US dollars: on-demand functions on x86_64 in us-east-1, first tier, by the price list of 2025."""
+
+DESCRIPTION = """How bad cold starts are, which import is to blame, since which version, and what they cost.
+
+SOURCE is a file of OTLP/JSON lines or a log that has such lines in it, plain or gzip, also as a pattern, - for standard
+input, a Parquet file of --save, or clickhouse://user@host:8123/database?table=otel_traces (clickhouses:// for TLS; the
+password also in CLICKHOUSE_PASSWORD)."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    add = parser.add_argument
+    add("sources", metavar="SOURCE", nargs="+", help="files, patterns, - or a ClickHouse server")
+    add("--service", metavar="NAME", help="only this service")
+    add("--version", metavar="V", help="only this version of the function (faas.version)")
+    add("--since", metavar="TIME", help="ISO 8601, or how long ago: 90m, 24h, 7d (a server: default 24h)")
+    add("--until", metavar="TIME", help="the same; excluded (default: now)")
+    add("--compare", metavar="A..B", help="two versions such as 41..42, or two windows such as 48h/24h..24h/now")
+    add("--price", metavar="P", type=float, default=PRICE_PER_GB_S, help="of a GB-second (default: %(default)s)")
+    add("--save", metavar="FILE.parquet", type=Path, help="keep the spans, for faster reports later")
+    add("--json", action="store_true", help="the answers as JSON (docs/report.md)")
+    add("--timeout", metavar="S", type=float, default=60.0, help="for a server's answer (default: %(default)g)")
+    add("--header", metavar="NAME: VALUE", action="append", default=[], help="to a server, such as an Authorization")
+    add("--ca-file", metavar="FILE", help="certificates that a server's is checked with (default: the system's)")
+    add("--certificate", metavar="FILE", help="our own certificate and its key, PEM")
+    parser.set_defaults(execute=execute, parser=parser)
+
+
+def execute(options: Namespace) -> None:
+    """Raises ReportError."""
+    from coldspan_report import answers, tables
+
+    now_ns = time.time_ns()
+    filters, compared = _filters(options, now_ns)
+    if any(SERVER in source for source in options.sources):
+        filters, engine = _server(options, filters, compared, now_ns)
+        found = answers.ask(
+            engine, [_without_secrets(options.sources[0])], filters, answers.Reading(), options.price, compared
+        )
+    else:
+        with _embedded(options, filters) as (engine, names, reading):
+            found = answers.ask(engine, names, filters, reading, options.price, compared)
+    if options.json:
+        json.dump(found.as_json(), sys.stdout, indent=1, allow_nan=False)
+        sys.stdout.write("\n")
+    else:
+        tables.show(found, sys.stdout)
+
+
+def _filters(options: Namespace, now_ns: int) -> tuple[Filter, Sides | None]:
+    parser: ArgumentParser = options.parser
+    argument = "--since"
+    try:
+        since_ns = instant_ns(options.since, now_ns) if options.since else None
+        argument = "--until"
+        until_ns = instant_ns(options.until, now_ns) if options.until else None
+        if since_ns is not None and since_ns >= (now_ns if until_ns is None else until_ns):
+            raise Invalid(f"the window ends before it begins: {iso(since_ns)} to {iso(until_ns or now_ns)}")
+        filters = Filter(options.service, options.version, since_ns, until_ns)
+        argument = "--compare"
+        return filters, sides(options.compare, filters, now_ns) if options.compare else None
+    except Invalid as invalid:
+        parser.error(f"argument {argument}: {invalid}")
+
+
+@contextmanager
+def _embedded(options: Namespace, filters: Filter) -> "Iterator[tuple[Engine, list[str], Reading]]":
+    """The files' spans in DuckDB, with a word about what else was in the files."""
+    from coldspan_report.embedded import Embedded
+    from coldspan_report.progress import bar
+    from coldspan_report.sources import files
+
+    with bar(sys.stderr) as progress, Embedded(progress) as engine:
+        found = files(options.sources, engine.folder)
+        engine.load(found)
+        progress.close()
+        for warning in engine.reading.warnings():
+            sys.stderr.write(f"coldspan: {warning}\n")
+        engine.restrict(filters.condition)
+        if options.save:
+            engine.save(options.save)
+        yield engine, [file.name for file in found], engine.reading
+
+
+def _server(options: Namespace, filters: Filter, compared: Sides | None, now_ns: int) -> "tuple[Filter, Engine]":
+    """The engine, and the filters with the window that bounds its queries."""
+    from coldspan_report import clickhouse
+
+    source = options.sources[0]
+    if len(options.sources) > 1:
+        options.parser.error("a server is asked alone: one SOURCE")
+    if options.save:
+        options.parser.error("argument --save: of a server nothing is fetched but results")
+    scheme = source.partition(SERVER)[0]
+    if scheme not in clickhouse.SCHEMES:
+        options.parser.error(
+            f"{scheme}://: expected a file or one of {', '.join(f'{s}://' for s in clickhouse.SCHEMES)}"
+        )
+    try:
+        headers = dict(_header(text) for text in options.header)
+    except Invalid as invalid:
+        options.parser.error(f"argument --header: {invalid}")
+    address = clickhouse.address(source)
+    connection = clickhouse.Connection(options.timeout, headers, options.ca_file, options.certificate)
+    until_ns = filters.until_ns or now_ns
+    bounded = replace(filters, since_ns=filters.since_ns or until_ns - DAY_NS, until_ns=until_ns)
+    every = [bounded, *(side for _, side in compared or ())]
+    engine = clickhouse.ClickHouse(
+        clickhouse.over_http(address, connection),
+        clickhouse.table_name(address),
+        min(side.since_ns or until_ns - DAY_NS for side in every),
+        max(side.until_ns or until_ns for side in every),
+    )
+    return bounded, engine
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition(":")
+    if not separator or not name.strip():
+        raise Invalid(f"{name!r}: expected NAME: VALUE")
+    return name.strip(), value.strip()
+
+
+def _without_secrets(source: str) -> str:
+    """A server's address as it may be shown."""
+    scheme, _, rest = source.partition(SERVER)
+    return f"{scheme}{SERVER}{rest.rpartition('@')[2]}"
