@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from coldspan_lab.api import JSON
 from coldspan_lab.http import BodyTooLarge, BodyTruncated, Request, Response
 from coldspan_lab.invocation import Call
-from coldspan_lab.model import VERSION, Answer, Function
+from coldspan_lab.model import Answer, Function
 
 PATH = re.compile(r"/2015-03-31/functions/(?P<name>.+)/invocations")
 ARN = re.compile(
@@ -42,7 +42,8 @@ class InvokeApi:
         if kind not in ("RequestResponse", "Event", "DryRun"):
             return _error(400, "InvalidParameterValueException", f"{kind}: expected RequestResponse, Event or DryRun")
         named = ARN.fullmatch(unquote(matched["name"]))
-        if named is None or named["name"] != self._function.name or named["qualifier"] not in (None, VERSION):
+        qualifiers = (None, self._function.version)
+        if named is None or named["name"] != self._function.name or named["qualifier"] not in qualifiers:
             arn = self._function.arn.rpartition(":")[0]
             return _error(404, "ResourceNotFoundException", f"Function not found: {arn}:{matched['name']}")
         return await self._call(request, kind)
@@ -72,14 +73,14 @@ class InvokeApi:
             return Response(204)
         if kind == "Event":
             return Response(202, b"", ((REQUEST_ID, self._enqueue(call)),))
-        return _reply(await self._invoke(call), with_log=call.wants_log_tail)
+        return _reply(await self._invoke(call), self._function.version, with_log=call.wants_log_tail)
 
 
-def _reply(answer: Answer, *, with_log: bool) -> Response:
+def _reply(answer: Answer, version: str, *, with_log: bool) -> Response:
     headers = [JSON, (REQUEST_ID, answer.request_id)]
     if answer.exception is not None:
         return Response(answer.status, answer.payload, (*headers, ("x-amzn-errortype", answer.exception)))
-    headers.append(("X-Amz-Executed-Version", VERSION))
+    headers.append(("X-Amz-Executed-Version", version))
     if answer.trace_header is not None:
         headers.append(("X-Amzn-Trace-Id", answer.trace_header.partition(";")[0]))
     if answer.function_error is not None:

@@ -51,6 +51,8 @@ class Function:
     """The folder with the code."""
     handler: str = "app.handler"
     name: str = "function"
+    version: str = VERSION
+    """What it is told: $LATEST, or a number as of a published version."""
     python: Path = Path(sys.executable)
     """The interpreter that runs awslambdaric, and has it installed."""
     memory_mb: int = 1769
