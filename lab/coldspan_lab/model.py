@@ -51,8 +51,6 @@ class Function:
     """The folder with the code."""
     handler: str = "app.handler"
     name: str = "function"
-    version: str = VERSION
-    """What it is told: $LATEST, or a number as of a published version."""
     python: Path = Path(sys.executable)
     """The interpreter that runs awslambdaric, and has it installed."""
     memory_mb: int = 1769
@@ -69,6 +67,8 @@ class Function:
     init_limit_s: float | None = None
     """For the first init; None: as Lambda has it for the init type."""
     restore_limit_s: float = 10.0
+    version: str = VERSION
+    """What it is told: $LATEST, or a number as of a published version."""
 
     def check(self) -> None:
         """Raises FunctionInvalid for what cannot be run."""

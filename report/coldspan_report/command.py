@@ -78,6 +78,7 @@ def _filters(options: Namespace, now_ns: int) -> tuple[Filter, Sides | None]:
         argument = "--until"
         until_ns = instant_ns(options.until, now_ns) if options.until else None
         if since_ns is not None and since_ns >= (now_ns if until_ns is None else until_ns):
+            argument = "--since"
             raise Invalid(f"the window ends before it begins: {iso(since_ns)} to {iso(until_ns or now_ns)}")
         filters = Filter(options.service, options.version, since_ns, until_ns)
         argument = "--compare"

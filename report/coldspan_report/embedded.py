@@ -14,7 +14,7 @@ import duckdb
 
 from coldspan_report import lines, otlp
 from coldspan_report.answers import Reading, Row
-from coldspan_report.errors import SourceInvalid
+from coldspan_report.errors import EngineFailed, SourceInvalid
 from coldspan_report.relation import COLUMNS, OTLP_JSON, duckdb_select
 from coldspan_report.sources import PARQUET, File
 
@@ -119,17 +119,17 @@ class Embedded:
         return [dict(zip(names, row, strict=True)) for row in self._database.fetchall()]
 
     def save(self, path: Path) -> None:
-        """The spans as Parquet. Raises SourceInvalid where the file cannot be written."""
+        """The spans as Parquet. Raises EngineFailed where the file cannot be written."""
         target = str(path).replace("'", "''")
-        try:
-            self._run("Saving", f"COPY spans TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
-        except duckdb.IOException as error:
-            raise SourceInvalid(f"{path} cannot be written: {error}") from error
+        self._run("Saving", f"COPY spans TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
 
     def _run(self, what: str, sql: str) -> None:
-        """Executes a statement, and tells how far it is. Interrupted by Ctrl-C at once."""
-        with _told(self._database, what, self._progress):
-            self._database.execute(sql)
+        """Executes a statement, and tells how far it is. Raises EngineFailed."""
+        try:
+            with _told(self._database, what, self._progress):
+                self._database.execute(sql)
+        except duckdb.Error as error:
+            raise EngineFailed(f"{what} failed: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager

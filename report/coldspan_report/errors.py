@@ -15,3 +15,7 @@ class SourceInvalid(ReportError):
 
 class ServerFailed(ReportError):
     """A server that could not be reached, or refused."""
+
+
+class EngineFailed(ReportError):
+    """DuckDB gave up: a file that ends early, a full disk."""

@@ -146,7 +146,7 @@ def test_the_terminal_shows_it_within_80_columns_and_without_colour(coldspan: Co
     lines = plain.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "36 requests, 9 cold starts (25.0 %)"
-    (row,) = [line for line in lines if line.startswith("tariffs")]
+    (row,) = [line for line in lines if line.startswith("tariffs ")]
     assert row.split()[-2:] == ["app.py:2", "3"]
     coloured = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
     assert coloured.search(coldspan("report", sources.log, FORCE_COLOR="1").stdout)

@@ -1,5 +1,5 @@
-"""ClickHouse's own engine behind HTTP, with the table of the Collector's exporter, and spans put into it as the exporter
-does (contrib 0.139, exporter/clickhouseexporter: attributes become strings, enumerations words, times DateTime64(9)).
+"""ClickHouse's own engine behind HTTP, with the table of the Collector's exporter, and spans in it as the exporter puts
+them there (contrib, exporter/clickhouseexporter: attributes become strings, enumerations words, times DateTime64(9)).
 
 The engine is chdb's, in this process. It answers as a server does: a POST has the statement, an error is its text.
 """
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-from chdb.session import Session
+from chdb import session as chdb
 
 TABLE = """CREATE TABLE otel_traces (
   Timestamp DateTime64(9), TraceId String, SpanId String, ParentSpanId String, TraceState String,
@@ -23,7 +23,8 @@ TABLE = """CREATE TABLE otel_traces (
   StatusMessage String,
   Events Nested (Timestamp DateTime64(9), Name LowCardinality(String), Attributes Map(LowCardinality(String), String)),
   Links Nested (TraceId String, SpanId String, TraceState String, Attributes Map(LowCardinality(String), String))
-) ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, SpanName, toDateTime(Timestamp), Timestamp)"""
+) ENGINE = MergeTree PARTITION BY toDate(Timestamp)
+ORDER BY (ServiceName, SpanName, toDateTime(Timestamp), Timestamp)"""
 KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
 CODES = ("Unset", "Ok", "Error")
 STATUS_OF = {"60": 404, "81": 404}
@@ -77,10 +78,14 @@ def _seconds(instant_ns: int) -> str:
     return f"{instant_ns // 10**9}.{instant_ns % 10**9:09d}"
 
 
+def _session(folder: str) -> Any:
+    return chdb.Session(folder)  # type: ignore[no-untyped-call]
+
+
 @contextmanager
 def server(folder: Path, exports: Iterable[str]) -> Iterator[str]:
     """host:port of one that has those spans in the table otel_traces of the database default."""
-    session = Session(str(folder / "chdb"))
+    session = _session(str(folder / "chdb"))
     inserted = folder / "rows.jsonl"
     inserted.write_text("\n".join(json.dumps(row) for row in rows(exports)))
     session.query("CREATE DATABASE IF NOT EXISTS default")
@@ -101,7 +106,7 @@ def server(folder: Path, exports: Iterable[str]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as http:
