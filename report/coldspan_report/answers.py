@@ -37,6 +37,8 @@ class Reading:
     """Exports that could not be read, and spans without an id or a time."""
     first_broken: str = ""
     """File, line and why."""
+    duplicates: int = 0
+    """Spans that came more than once, and count once: delivery is at least once, and logs overlap."""
     foreign: Counter[str] = field(default_factory=Counter)
     """Lines in another format, by its name."""
     other: int = 0
@@ -47,6 +49,8 @@ class Reading:
             f"{count} lines are {name}, not traces in OTLP/JSON: skipped"
             for name, count in sorted(self.foreign.items())
         ]
+        if self.duplicates:
+            found.append(f"{self.duplicates} spans came more than once: counted once")
         if self.broken:
             found.append(f"{self.broken} broken lines skipped; the first: {self.first_broken}")
         return found

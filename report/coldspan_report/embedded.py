@@ -32,7 +32,6 @@ class Embedded:
         self._progress = progress
         self._memory_mb = memory_mb
         self.reading = Reading()
-        self._filter = ""
 
     def __enter__(self) -> "Embedded":
         self._temporary = tempfile.TemporaryDirectory(prefix="coldspan-report-", ignore_cleanup_errors=True)
@@ -54,7 +53,6 @@ class Embedded:
 
     def load(self, files: Sequence[File]) -> None:
         """Raises SourceInvalid."""
-        columns = ", ".join(COLUMNS)
         kinds = {form: [file for file in files if file.format == form] for form in {file.format for file in files}}
         self._run("Reading", f"CREATE TABLE loaded AS {duckdb_select(_json([]))}")
         for form, group in sorted(kinds.items()):
@@ -66,7 +64,8 @@ class Embedded:
                 self._run("Reading", f"INSERT INTO loaded {duckdb_select(_json(paths, compression))}")
             if rejected := self._drop_rejected():
                 self._look_closer(group, rejected)
-        self._database.execute(f"CREATE VIEW spans AS SELECT {columns} FROM loaded")
+        self._drop_duplicates()
+        self.restrict("")
 
     def _load_parquet(self, files: Sequence[File]) -> None:
         for file in files:
@@ -84,6 +83,21 @@ class Embedded:
         if count:
             self._run("Reading", f"DELETE FROM loaded WHERE {rejected}")
         return int(count)
+
+    def _drop_duplicates(self) -> None:
+        """Exports come twice as wholes, so two of their spans tell whether any did: all are compared only then."""
+        told = (
+            "SELECT count(*) - count(DISTINCT (trace_id, span_id)) FROM loaded WHERE kind = 2 OR billed_s IS NOT NULL"
+        )
+        (twice,) = self._database.execute(told).fetchall()[0]
+        if twice:
+            first = "SELECT min(rowid) FROM loaded GROUP BY trace_id, span_id"
+            before = self._count()
+            self._run("Comparing", f"DELETE FROM loaded WHERE rowid NOT IN ({first})")
+            self.reading.duplicates = before - self._count()
+
+    def _count(self) -> int:
+        return int(self._database.execute("SELECT count(*) FROM loaded").fetchall()[0][0])
 
     def _look_closer(self, files: Sequence[File], rejected: int) -> None:
         """Reads exports that stand among other text, and says what else was in the lines that DuckDB rejected."""

@@ -50,6 +50,14 @@ def test_standard_input(coldspan_path: Path, environ: dict[str, str], compress: 
     assert json.loads(done.stdout)["sources"] == ["standard input"]
 
 
+def test_a_span_that_comes_twice_counts_once(coldspan: Coldspan, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(line(1) + "\n" + line(2) + "\n" + line(1))
+    (tmp_path / "b.jsonl").write_text(line(2) + "\n" + line(3))
+    done = coldspan("report", "--json", tmp_path / "*.jsonl")
+    assert requests(done) == 3
+    assert done.stderr == "coldspan: 2 spans came more than once: counted once\n"
+
+
 def test_broken_lines_are_counted_and_the_first_is_named(coldspan: Coldspan, tmp_path: Path) -> None:
     log = tmp_path / "log"
     without_id = line(3).replace(f'"spanId": "{3:016x}", ', "")
