@@ -97,9 +97,9 @@ GROUP BY coalesce(nullif(u.start, ''), 'ahead'), s.name ORDER BY start, total_ms
         """under AS (
   SELECT trace_id, span_id, CASE WHEN coldstart THEN 'cold' ELSE 'warm' END AS start FROM requests)""",
         """phased AS (
-  SELECT trace_id, span_id, parent_span_id, name, duration_ns FROM spans
-  WHERE name IN ('init', 'restore', 'extension init', 'runtime boot', 'load handler', 'next', 'event decode', 'handler',
-    'response', 'response encode', 'after response') AND kind = 1)""",
+  SELECT trace_id, span_id, parent_span_id, coalesce(phase, name) AS name, duration_ns FROM spans
+  WHERE phase IS NOT NULL OR name IN ('extension init', 'runtime boot', 'load handler', 'event decode',
+    'response encode', 'after response'))""",
         """parents AS (
   SELECT trace_id, span_id, start FROM under
   UNION ALL SELECT p.trace_id AS trace_id, p.span_id AS span_id, under.start AS start
