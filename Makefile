@@ -1,6 +1,6 @@
 # Sets itself up in .venv; needs python3 >= 3.10 with venv, make and git. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help install check test demo layer bench clean
+.PHONY: help install check test demo layer bench jaeger picture clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -37,6 +37,16 @@ layer: install  ## Build the layer for this Python into dist/coldspan.zip
 bench: install  ## Measure what the layer costs (ARGS="--list" names what, ARGS="--situation trivial" picks)
 	$(BIN)/python -Im coldspan_bench $(ARGS)
 	$(BIN)/python -I benchmarks/imports.py
+	$(BIN)/python -I benchmarks/runtime.py
+
+jaeger: install  ## Build the Jaeger that tests look for, once for this user (needs Go; some 4 minutes)
+	@PYTHONPATH=tests/support $(BIN)/python -m coldspan_testing.jaeger
+
+picture: install  ## Renew the picture of the demo's page in docs/images (needs chromium)
+	@mkdir -p .cache
+	$(BIN)/coldspan demo --html .cache/demo.html >/dev/null
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1060,1330 \
+		--screenshot=docs/images/trace-page.png file://$(CURDIR)/.cache/demo.html
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from contextlib import ExitStack
 from fnmatch import fnmatch
@@ -17,6 +18,7 @@ Named = TypeVar("Named", configurations.Configuration, situations.Situation)
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that cgroups are removed and processes ended
     arguments = _arguments()
     known = configurations.everything()
     chosen = _chosen("--configuration", arguments.configuration, known)
@@ -26,35 +28,38 @@ def main() -> None:
         print("\n".join(["configurations:", *(f"  {each.name}" for each in chosen)]))
         return
     references = [each for each in known if each.is_reference and each not in chosen]
-    failed = _measure(arguments, references + chosen, scenes)
+    try:
+        tools = toolchain.make(arguments.python, arguments.layer)
+    except Unavailable as reason:
+        raise SystemExit(str(reason)) from reason
+    failed = _measure(tools, references + chosen, scenes, arguments.pairs, arguments.json)
     if failed:
         raise SystemExit(f"not measured: {', '.join(failed)}")
 
 
 def _measure(
-    arguments: argparse.Namespace, chosen: list[configurations.Configuration], scenes: list[situations.Situation]
+    tools: toolchain.Toolchain,
+    chosen: list[configurations.Configuration],
+    scenes: list[situations.Situation],
+    rounds: int,
+    output: Path | None,
 ) -> list[str]:
     """Gives what of ours could not be measured though it should have been."""
-    try:
-        tools = toolchain.make(arguments.python, arguments.layer)
-    except Unavailable as missing_tool:
-        raise SystemExit(str(missing_tool)) from missing_tool
     missing = results.unavailable(tools, chosen)
-    for name, reason in missing.items():
-        _say(f"{name}: {reason}")
+    for name, why in missing.items():
+        _say(f"{name}: {why}")
     able = [each for each in chosen if each.name not in missing]
-    found = results.head(tools, able, arguments.pairs)
-    found["skipped"] = missing
+    found = results.head(tools, able, missing, rounds)
     failed = []
     with ExitStack() as stack:
         confined = _confinement(stack)
         for scene in scenes:
             taking = [each for each in able if scene.takes(each)]
-            records = runner.run(tools, scene, taking, arguments.pairs, confined, _say)
+            records = runner.run(tools, scene, taking, rounds, confined, _say)
             found["situations"][scene.name] = results.of_situation(scene, records)
             failed += [f"{scene.name}: {each.name}" for each in taking if each.is_ours and records[each.name].failed]
-            if arguments.json:
-                arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+            if output is not None:
+                output.write_text(json.dumps(found, indent=1) + "\n")
     print(render.text(found))
     return failed
 

@@ -55,13 +55,37 @@ def coldspan(lane: str = "", flush: str = "") -> Configuration:
     return Configuration(" ".join(filter(None, ["coldspan", lane, flush])), coldspan_layer, variables, is_ours=True)
 
 
+def wrapper_layer(tools: Toolchain) -> Path:
+    """coldspan's without its extension: what the wrapper tells is told to nobody."""
+    whole = coldspan_layer(tools)
+    key = tree_cache.digest([(str(whole), b"")])
+
+    def build(tree: Path) -> None:
+        tree.mkdir()
+        for part in ("coldspan", "coldspan-exec"):
+            (tree / part).symlink_to(whole / part)
+
+    return tree_cache.once(tools.cache / f"wrapper-{key}", build)
+
+
+def parts() -> list[Configuration]:
+    """Of coldspan, to see where its cost is. Not all of them trace."""
+    whole = coldspan().environment
+    return [
+        Configuration("part: wrapper alone", wrapper_layer, whole),
+        Configuration("part: extension alone", coldspan_layer, {**whole, "AWS_LAMBDA_EXEC_WRAPPER": ""}),
+        Configuration("part: no imports", coldspan_layer, {**whole, "COLDSPAN_IMPORTS": "off"}, is_ours=True),
+    ]
+
+
 def everything() -> list[Configuration]:
-    """In the order of the table: references, ours, peers."""
+    """In the order of the table: references, ours, its parts, peers."""
     return [
         Configuration(BARE, no_layer),
         Configuration(FLOOR, floor_layer),
         coldspan(),
         *(coldspan(lane, flush) for lane in LANES for flush in FLUSHES),
+        *parts(),
         *(
             Configuration(peer.name, peers.layer_of(peer), peer.environment, handler=peer.handler)
             for peer in peers.PEERS

@@ -14,7 +14,7 @@ from coldspan_bench.errors import RunFailed
 from coldspan_bench.toolchain import BOOTSTRAP, Toolchain
 from coldspan_lab import sandbox
 from coldspan_lab.interpreter import Interpreter
-from coldspan_lab.model import Function
+from coldspan_lab.model import Function, RuntimeClient
 
 LOOPBACK = "127.0.0.1"
 TIMEOUT_S = 120.0
@@ -32,6 +32,8 @@ class Life:
     invoke_cpus: float | None = None
     variables: dict[str, str] = field(default_factory=dict)
     """Beside the configuration's, which they replace."""
+    frozen: bool = False
+    """Between invocations, as on Lambda."""
     with_maps: bool = False
     """Read the processes' memory maps after init, after the first invocation and after the last."""
 
@@ -108,7 +110,7 @@ def _sandbox(
         listen = "{}:{}".format(*probe.getsockname())
     return sandbox.Sandbox(
         function,
-        Interpreter(tools.python, tools.version),
+        Interpreter(tools.python, tools.version, frozenset((RuntimeClient.AWSLAMBDARIC,))),
         layer,
         addresses["api"],
         metadata_token="",
@@ -142,6 +144,11 @@ def _specification(
         yield "usage", str(confinement.usage)
         yield "usage-key", confinement.usage_key
         yield "throttled", str(confinement.throttled)
+        if life.frozen:
+            freezer = confinement.freezer
+            yield from (("freezer", str(freezer.file)), ("freeze", freezer.freeze), ("thaw", freezer.thaw))
+            yield from (("frozen", str(freezer.frozen)), ("frozen-text", freezer.frozen_text))
+            yield "outside", str(freezer.outside)
 
 
 def _run(service: Path, spec: Path, descriptors: list[int], log: Path) -> dict[tuple[str, int], list[int]]:

@@ -105,9 +105,10 @@ def compact_rows(situation: dict[str, Any], figures: list[str]) -> list[Row]:
     """A row for each configuration. A cell is the median, its spread and the difference to the bare runtime."""
     heads = [f"{figure}, {UNITS.get(figure, 'ms')}".removesuffix(", ") for figure in figures]
     rows = [["", *heads]]
-    for name, measured in situation["configurations"].items():
-        if "rounds" in measured:
-            rows.append([name, *(_cell(summary.figure(situation, name, figure)) for figure in figures)])
+    for name in situation["configurations"]:
+        cells = [_cell(summary.figure(situation, name, figure)) for figure in figures]
+        if any(cells):
+            rows.append([name, *cells])
     return rows
 
 

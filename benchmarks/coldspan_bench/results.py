@@ -5,6 +5,7 @@ import os
 import platform
 import shlex
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,15 @@ def unavailable(tools: Toolchain, configurations: list[Configuration]) -> dict[s
     return reasons
 
 
-def head(tools: Toolchain, configurations: list[Configuration], rounds: int) -> dict[str, Any]:
+def head(tools: Toolchain, configurations: list[Configuration], skipped: dict[str, str], rounds: int) -> dict[str, Any]:
     """Everything but the situations. `configurations`: those that can be measured."""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-Im", "coldspan_bench", *sys.argv[1:]]),
         "machine": machine(),
-        "versions": tools.versions(),
+        "versions": {"coldspan": metadata.version("coldspan"), **tools.versions()},
         "peers": _peers(tools, {each.name for each in configurations}),
+        "skipped": skipped,
         "rounds": rounds,
         "layer": _layer_sizes(tools),
         "situations": {},

@@ -1,7 +1,7 @@
 """Runs the configurations of a situation in turn, round after round, and keeps what each round showed of each.
 
-A machine's mood changes over minutes; so every round has each configuration once, in an order that is turned by one
-from round to round, and only figures of the same round are compared.
+A machine's mood changes over minutes; so every round has each configuration once, in an order that turns and is
+reversed, and only figures of the same round are compared.
 """
 
 import json
@@ -40,8 +40,8 @@ def run(
 ) -> dict[str, Record]:
     """By the configuration's name. A first round warms the file cache, writes bytecode, and is not kept."""
     records = {each.name: Record() for each in configurations}
-    if situation.is_limited and confinement is None:
-        return {name: Record(skipped="CPU cannot be limited here") for name in records}
+    if situation.needs_cgroup and confinement is None:
+        return {name: Record(skipped="cgroups are not permitted here") for name in records}
     for number in range(-1, rounds):
         say(f"{situation.name}: round {number + 1} of {rounds}" if number >= 0 else f"{situation.name}: warming up")
         for configuration in turned(configurations, max(number, 0)):
@@ -60,8 +60,9 @@ def run(
 
 
 def turned(configurations: list[Configuration], number: int) -> list[Configuration]:
-    """The order of a round: each configuration comes to every place, and follows the same one only every other time."""
-    start = number % len(configurations)
+    """The order of a round. Every other one is the one before it backwards: no configuration always follows the same
+    one, and each comes to every place."""
+    start = number // 2 % len(configurations)
     order = configurations[start:] + configurations[:start]
     return order[::-1] if number % 2 else order
 

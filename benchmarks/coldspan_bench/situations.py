@@ -34,13 +34,14 @@ class Situation:
     invoke_cpus: float | None = None
     variables: dict[str, str] = field(default_factory=dict)
     takes: Callable[[Configuration], bool] = lambda configuration: True
+    frozen: bool = False
     with_maps: bool = False
     trust: str | None = None
     """Traces go to an https endpoint (tls.py): "own" or "shipped" says where its authority's certificate is."""
 
     @property
-    def is_limited(self) -> bool:
-        return self.init_cpus is not None or self.invoke_cpus is not None
+    def needs_cgroup(self) -> bool:
+        return self.frozen or self.init_cpus is not None or self.invoke_cpus is not None
 
     def life(self, tools: Toolchain) -> Life:
         return Life(
@@ -50,6 +51,7 @@ class Situation:
             self.init_cpus,
             self.invoke_cpus,
             self.variables,
+            self.frozen,
             self.with_maps,
         )
 
@@ -94,6 +96,14 @@ def everything() -> list[Situation]:
     imports = shipped("boto3_pydantic")
     return [
         Situation("trivial", "a trivial function, 2 vCPU", (*COLD, *WARM, *CPU), shipped("trivial"), 21),
+        Situation(
+            "frozen",
+            "the same, frozen between invocations; telemetry comes after the thaw",
+            (*WARM, *CPU),
+            shipped("trivial"),
+            21,
+            frozen=True,
+        ),
         Situation(
             "imports",
             "a function that imports boto3 and pydantic, 1 vCPU",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 STARTED, LOADING, LOADED, PARKED, RESTORED = "started", "loading", "loaded", "parked", "restored"
 WAITING = "waiting"
 DELIVERED, HANDLING, HANDLED, RESPONDING, ANSWERED = "delivered", "handling", "handled", "responding", "answered"
+STREAMING, STREAMED = "streaming", "streamed"
+"""Of a response that is streamed: while the handler goes on, and after it."""
 
 TRANSITIONS = {
     (STARTED, records.LOAD_BEGIN): LOADING,
@@ -32,11 +34,18 @@ TRANSITIONS = {
     (HANDLING, records.HANDLER_END): HANDLED,
     (HANDLED, records.RESPONSE_BEGIN): RESPONDING,
     (RESPONDING, records.RESPONSE_END): ANSWERED,
+    (HANDLING, records.STREAM_BEGIN): STREAMING,
+    (STREAMING, records.HANDLER_END): STREAMED,
+    (HANDLED, records.STREAM_BEGIN): STREAMED,  # it is empty
+    (STREAMED, records.STREAM_END): ANSWERED,
     (ANSWERED, records.NEXT_BEGIN): WAITING,
 }
 
 # After a gap (records lost in a full pipe), these tell where the runtime is, whatever came before.
 RESUMES = {records.NEXT_BEGIN: WAITING, records.NEXT_END: DELIVERED}
+
+AS_PHASE = {records.STREAM_BEGIN: records.RESPONSE_BEGIN, records.STREAM_END: records.RESPONSE_END}
+"""A streamed response is the same phase; that its times overlap the handler's is told by Invocation.is_streamed."""
 
 ATTEMPTS_APART_NS = 1_000_000_000
 """An asynchronous invocation is tried again a minute later, with the same request id: an event from before belongs to
@@ -81,11 +90,14 @@ class Assembly:
         self.earlier: list[PlatformEvent] = []  # that are, or may be, of the process before a reset
 
     def invoked(self, request_id: str, deadline_ms: int, arn: str, trace_header: str, at_ns: int) -> Invocation:
-        """Our INVOKE event. An environment serves one invocation at a time, so older ones are over."""
+        """Our INVOKE event. An environment serves one invocation at a time, so older ones are over. Of one that the
+        wrapper did not see, the platform's word for its end may still be on its way."""
         invocation = self._find(request_id, deadline_ms)
-        for older in self._open:
-            if older is not invocation:
-                self._end(older, at_ns)
+        older = [each for each in self._open if each is not invocation]
+        for at, each in enumerate(older):
+            each.over_ns = each.over_ns or at_ns
+            if records.NEXT_END in each.at or len(older) - at > RECENT:
+                self._end(each, at_ns)
         invocation.invoked_ns = at_ns
         invocation.arn = invocation.arn or arn
         invocation.trace_header = invocation.trace_header or trace_header
@@ -223,7 +235,7 @@ class Assembly:
     def _end(invocation: Invocation, at_ns: int) -> None:
         if not invocation.is_over:
             invocation.is_over = True
-            invocation.over_ns = at_ns
+            invocation.over_ns = invocation.over_ns or at_ns
 
     def _phase(self, runtime: Runtime, record: Record) -> None:
         state = advance(runtime.state, record.kind)
@@ -246,7 +258,12 @@ class Assembly:
         invocation = runtime.serving
         if invocation is None:
             return
-        invocation.at.setdefault(record.kind, at_ns)
+        invocation.at.setdefault(AS_PHASE.get(record.kind, record.kind), at_ns)
+        self._of_phase(invocation, record)
+
+    @staticmethod
+    def _of_phase(invocation: Invocation, record: Record) -> None:
+        """What the record tells beside its time."""
         if record.kind == records.HANDLER_BEGIN:
             invocation.facts = record.pairs("facts") or invocation.facts
         elif record.kind == records.RESPONSE_BEGIN:
@@ -255,6 +272,14 @@ class Assembly:
             invocation.reported = record.text("reported")
         elif record.kind == records.RESPONSE_END:
             invocation.response_problem = record.text("problem")
+            invocation.is_over = True
+        elif record.kind == records.STREAM_BEGIN:
+            invocation.is_streamed = records.HANDLER_END not in invocation.at
+            invocation.wrapper_overhead_ns = record.number("overhead_ns")
+        elif record.kind == records.STREAM_END:
+            invocation.response_size = record.number("size")
+            invocation.response_problem = record.text("problem")
+            invocation.reported = record.text("reported")
             invocation.is_over = True
 
     def _delivered(self, runtime: Runtime, record: Record) -> None:

@@ -32,6 +32,7 @@ MODULE_BODY_SHARE = "coldspan.module_body.share"
 SAMPLED = "coldspan.sampled"
 ADVICE = "coldspan.advice"
 RESPONSE_SIZE = "coldspan.response.size"
+RESPONSE_TTFB = "coldspan.response.ttfb"
 PLATFORM_DURATION = "coldspan.platform.duration"
 BILLED_DURATION = "coldspan.billed_duration"
 MAX_MEMORY_USED = "coldspan.memory.max_used"
@@ -74,6 +75,11 @@ REGISTRY: "dict[str, tuple[str, str, str]]" = {
     SAMPLED: (BOOL, "", "What it stands beside was looked at every 15 ms, not measured."),
     ADVICE: (TEXT, "", "In words, what to change."),
     RESPONSE_SIZE: (INT, "By", "The response's body, or the error's, as it was posted."),
+    RESPONSE_TTFB: (
+        DOUBLE,
+        "s",
+        "From the span's begin, so with an init in it, to a streamed response's first byte.",
+    ),
     PLATFORM_DURATION: (DOUBLE, "s", "The invocation's duration as Lambda measured it (platform.report)."),
     BILLED_DURATION: (DOUBLE, "s", "What Lambda bills for the invocation (platform.report)."),
     MAX_MEMORY_USED: (INT, "By", "The most memory the environment used (platform.report)."),

@@ -9,7 +9,7 @@ loaded: `posix`, the C module below it, has all that is needed, without 2 ms for
 import posix as os
 import time
 
-from coldspan_extension import telemetry
+from coldspan_extension import telemetry, tree
 from coldspan_extension.api import ApiError, ExtensionsApi
 from coldspan_extension.poller import Poller
 from coldspan_wrapper import records
@@ -40,7 +40,14 @@ class Boot:
         self.next_asked_ns = 0
         self.listener: telemetry.Listener | None = None
         self.channel = -1
+        self.is_repeated = False
+        """A process before ours made the pipe: this init is a second one, after a reset."""
         self.channel_path = environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH
+
+    @property
+    def is_ahead(self) -> bool:
+        """Nobody waits for this init, nor pays for it by the invocation."""
+        return self.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in INIT_AHEAD and not self.is_repeated
 
     @property
     def leftover_path(self) -> str:
@@ -54,15 +61,15 @@ class Boot:
 
 def main(started: "dict[str, str]") -> None:
     """`started`: what the start script knows: descriptor, identifier, registration (the reply's body), began and
-    registered (Unix seconds with six decimals). Empty where it could not register itself."""
+    registered (Unix seconds with six decimals), again (a pipe was there). Empty where it could not register itself."""
     boot = Boot({_text(name): _text(value) for name, value in os.environ.items()})
     try:
         _register(boot, started)
         _prepare(boot)
         serving = None
-        if boot.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in INIT_AHEAD:
+        if boot.is_ahead:
             serving = _serving(boot, started)
-            serving.load()  # nobody waits for this init, nor pays for it by the invocation
+            serving.load()
         boot.next_asked_ns = time.time_ns()
         boot.api.ask_next()
         (serving or _serving(boot, started)).run()
@@ -87,7 +94,9 @@ def _register(boot: Boot, started: "dict[str, str]") -> None:
     if started.get("identifier"):
         boot.api.adopt(int(started["descriptor"]), started["identifier"], started["registration"].encode())
         boot.registered_ns = _nanoseconds(started.get("registered", "")) or time.time_ns()
+        boot.is_repeated = bool(started.get("again"))
         return
+    boot.is_repeated = tree.exists(boot.channel_path)
     boot.api.register(events(boot.environ))
     boot.registered_ns = time.time_ns()
 

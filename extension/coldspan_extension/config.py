@@ -140,6 +140,8 @@ def _needs_requests(config: Config, read: "_Reader") -> str:
         return ""
     if config.endpoint.userinfo:
         return "a user in the endpoint's URL"
+    if not str(config.endpoint).isascii():
+        return "an endpoint that is not ASCII"
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if config.endpoint.scheme == "https" and not config.certificate and read.text(variable):
             return variable

@@ -29,13 +29,14 @@ class Delivery:
         self._boot = boot
         self._environment = environment
         self._config = settings
-        choice = lane.choose(settings, environment.init_type, has_sdk=lane.has_sdk())
+        choice = lane.choose(settings, is_ahead=boot.is_ahead, has_sdk=lane.has_sdk())
         self._lane = choice.lane
         self._note_other_lane(choice)
         self._log = Log(settings.log_level, through_structlog=self._lane == config.SDK)
         self._refuse_own_endpoint()
         self._note_other_python()
         environment.imports = _import_policy(self._config)
+        environment.proactive_after_ns = self._config.proactive_after_ms * 1_000_000
         function = resource.function_name(boot.environ)
         self._tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         self._queue = Queue()

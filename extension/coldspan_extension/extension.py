@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from coldspan_extension.leftover import Leftover
 
 MS = 1_000_000
-EMPTY_PIPE_EVERY_NS = 100 * MS
+EMPTY_PIPE_IN_INIT_EVERY_NS = 100 * MS
+EMPTY_PIPE_EVERY_NS = 1_000 * MS
+"""While an event is awaited. An init writes much more; what does not fit waits in the wrapper, up to a bound."""
 PIPE_SIZE = 1_048_576
 F_SETPIPE_SZ = 1031  # linux/fcntl.h
 SHUTDOWN_MARGIN_NS = 150 * MS
@@ -62,6 +64,7 @@ class Extension:
         self._config = config.parse(boot.environ)
         self._history = flush.History()
         self._undelivered_ns: list[int] = []  # when the invocations began whose traces are not out yet
+        self._unread: list[tuple[Event, int]] = []  # INVOKE events of a burst, and when we asked for the next
         self._over: list[Invocation] = []  # of which no trace was made yet
         self._corrupt_told = 0
         self._delivery_made: Delivery | None = None
@@ -95,8 +98,10 @@ class Extension:
         to be woken by each of an init's records would cost the function more than to write them."""
         self._boot.poller.add(self._boot.api.fileno(), self._read_event)
         while self._event is None:
-            self._boot.poller.wait(min(self._until_init_is_long() or EMPTY_PIPE_EVERY_NS, EMPTY_PIPE_EVERY_NS))
-            self._read_channel()
+            every_ns = EMPTY_PIPE_EVERY_NS if self._init_bytes is None else EMPTY_PIPE_IN_INIT_EVERY_NS
+            self._boot.poller.wait(min(self._until_init_is_long() or every_ns, every_ns))
+            if self._event is None or self._init_bytes is not None:
+                self._read_channel()
         self._init_is_over()
         self._boot.poller.remove(self._boot.api.fileno())
         event, self._event = self._event, None
@@ -104,14 +109,14 @@ class Extension:
 
     def _invoke(self, event: "Event") -> None:
         plan, limit_ns = self._plan(event), hold_until(event.received_ns, event.deadline_ns)
-        is_idle = not plan.beside and not plan.hold
-        asked_ns = self._ask_next() if is_idle else 0  # then nobody waits for what is noted below
+        if not plan.beside and not plan.hold:
+            self._unread.append((event, self._ask_next()))
+            if len(self._unread) >= flush.MANY:  # exports fail: spans are bounded, and counted when they go
+                self._catch_up()
+                self._make_traces()
+            return
+        self._catch_up()
         invocation = self._invoked(event)
-        self._read_channel()
-        self._read_telemetry()
-        self._take_over()
-        if len(self._over) > flush.MANY:  # exports fail: spans are bounded, and counted when they go
-            self._make_traces()
         if plan.beside:
             self._deliver(limit_ns)
             self._undelivered_ns += [event.received_ns]
@@ -120,7 +125,7 @@ class Extension:
             self._take_over()
             if time.time_ns() < limit_ns:  # later, everything has to wait for the next occasion
                 self._deliver(limit_ns)
-        invocation.next_asked_ns = asked_ns or self._ask_next()
+        invocation.next_asked_ns = self._ask_next()
         if self._delivery_made is not None:
             self._delivery.say(self._assembly)  # loading the logger takes time, and nobody waits for it now
 
@@ -163,6 +168,18 @@ class Extension:
             event.received_ns,
         )
 
+    def _catch_up(self) -> None:
+        """Takes in what was left unread in a burst: the events first, which tell the records and the platform's events
+        apart."""
+        for event, asked_ns in self._unread:
+            self._invoked(event).next_asked_ns = asked_ns
+        self._unread = []
+        self._read_channel()
+        for _ in range(2):  # what is on its way to us: a connection, and the batch on it
+            self._boot.poller.wait(0)
+        self._read_telemetry()
+        self._take_over()
+
     def _take_over(self) -> None:
         for invocation in self._assembly.take():
             self._over.append(invocation)
@@ -171,8 +188,7 @@ class Extension:
 
     def _shut_down(self, event: "Event") -> None:
         limit_ns = event.deadline_ns - SHUTDOWN_MARGIN_NS
-        self._read_channel()
-        self._take_over()
+        self._catch_up()
         if self._boot.listener is not None:
             self._wait(self._has_heard_all, min(limit_ns, event.received_ns + LATE_TELEMETRY_NS))
         self._read_telemetry()

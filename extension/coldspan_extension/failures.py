@@ -18,6 +18,9 @@ RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
 MAX_RESPONSE = 6_291_556
 """Bytes that the Runtime API takes as a buffered response: 6 MiB and 100 bytes."""
 
+_TOO_LARGE = ": status 413"
+"""In the words of our own runtime."""
+
 Error = tuple[str, str]  # error.type and the message, which may be empty
 
 _WHERE = {INIT: ("load", "snapshot"), RESTORE: ("restore",)}
@@ -153,7 +156,8 @@ def _ran_out_of_memory(invocation: Invocation) -> bool:
 def _refusal(invocation: Invocation) -> Error:
     """Why the Runtime API did not take the response: its client tells of a status, Lambda the caller of a size."""
     error_type, _, message = invocation.response_problem.partition(": ")
-    return (RESPONSE_TOO_LARGE if invocation.response_size > MAX_RESPONSE else error_type), message
+    is_too_large = invocation.response_size > MAX_RESPONSE and not invocation.is_streamed
+    return (RESPONSE_TOO_LARGE if is_too_large or _TOO_LARGE in message else error_type), message
 
 
 def _reported_error(reported: str) -> Error:

@@ -16,8 +16,9 @@ MS = 1_000_000
 SECOND = 1_000 * MS
 
 SLOW_EXPORT_NS = SECOND
-MANY = 200
-"""Invocations that wait: more of them would make one export long, and all of them lost at a kill."""
+MANY, SMALL_MANY = 200, 50
+"""Invocations that wait, at most: to make and send their traces takes half a millisecond of CPU time each, and SHUTDOWN
+leaves a second or two. The latter where the function has a small share of a CPU."""
 
 DUE_AFTER_NS = 5 * SECOND
 SMALL_SHARE = 0.3
@@ -107,7 +108,8 @@ def plan(now: Situation) -> Plan:
 
 def is_due(now: Situation) -> bool:
     """Whether what waits should go out with this invocation."""
-    return now.waiting > 0 and (now.waiting >= MANY or now.age_ns >= _due_after(now))
+    many = SMALL_MANY if _is_small(now) else MANY
+    return now.waiting > 0 and (now.waiting >= many or now.age_ns >= _due_after(now))
 
 
 def is_burst(now: Situation) -> bool:
@@ -117,8 +119,11 @@ def is_burst(now: Situation) -> bool:
 
 
 def _due_after(now: Situation) -> int:
-    is_small = 0 < now.memory_mb < SMALL_SHARE * VCPU_MB
-    return now.delay_ns or (SMALL_DUE_AFTER_NS if is_small else DUE_AFTER_NS)
+    return now.delay_ns or (SMALL_DUE_AFTER_NS if _is_small(now) else DUE_AFTER_NS)
+
+
+def _is_small(now: Situation) -> bool:
+    return 0 < now.memory_mb < SMALL_SHARE * VCPU_MB
 
 
 class History:

@@ -88,6 +88,7 @@ class Invocation:
         self.facts: list[tuple[str, str]] = []
         self.failures: list[Failure] = []
         self.response_size = 0
+        self.is_streamed = False  # the response began while the handler went on, at its first byte
         self.wrapper_overhead_ns = 0
         self.reported = ""
         self.response_problem = ""

@@ -97,11 +97,11 @@ def delivery_start(invocation: Invocation) -> int:
 
 
 def invocation_end(invocation: Invocation) -> int:
-    """When the Runtime API had accepted the response; without one, the platform's word, else when the process ended or
-    that was noticed. A handler that ran out of time ended at its deadline."""
+    """When the Runtime API had accepted the response, and the handler was over; without one, the platform's word, else
+    when the process ended or that was noticed. A handler that ran out of time ended at its deadline."""
     answered_ns = invocation.at.get(records.RESPONSE_END, 0)
     if answered_ns:
-        return answered_ns
+        return max(answered_ns, invocation.at.get(records.HANDLER_END, 0))  # it may close its stream and go on
     done = invocation.platform.get(platform.RUNTIME_DONE)
     died_ns = invocation.runtime.ended_ns if invocation.runtime else 0
     end_ns = done.time_ns if done else died_ns or invocation.over_ns

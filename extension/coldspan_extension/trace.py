@@ -5,8 +5,10 @@
     ├─ next                       the event's way: delivery and thaw; what was idle before is an attribute
     ├─ event decode               where it took 1 ms or more
     ├─ handler                    and below it what it imported (imports.py)
+    │  └─ response                of a handler that streams it: from its first byte on
     ├─ response encode            where it took 1 ms or more
     ├─ response
+    ├─ response drain             what of a streamed response was read after the handler, where that took 1 ms or more
     └─ after response             what the environment still spent; begins where SERVER ends, comes with a later export
 
 An init or restore that no request waited for is a trace of its own, to which the first SERVER span links.
@@ -32,7 +34,7 @@ from coldspan_extension import (
 from coldspan_extension.ids import Ids, random_ids
 from coldspan_extension.imports import import_spans
 from coldspan_extension.invocation import Environment, Invocation
-from coldspan_extension.span import SERVER, Attributes, Link, Span
+from coldspan_extension.span import SERVER, Attributes, Event, Link, Span
 from coldspan_extension.starts import Verdict
 from coldspan_extension.timing import US, floor
 from coldspan_wrapper import records
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 MS = 1_000_000
 SECOND = 1_000_000_000
 MIB = 1_048_576
+FIRST_BYTE = "first_byte"
 SHOWN_FROM_NS = MS
 """Decoding and encoding become spans from here on; the phases of a large payload then add up."""
 
@@ -93,6 +96,8 @@ class Tracer:
             server.trace_state = parent.trace_state
         server.attributes = {**_server_attributes(invocation, self._environment, verdict), **carried}
         named = {name: _child(server, ids, name, name, begin, end) for name, begin, end in phases}
+        if invocation.is_streamed:
+            named["response"] = _streamed(server, named["handler"], ids, invocation)
         for name, span in named.items():
             span.attributes[attributes.PHASE] = name
         spans = [server, *named.values()]
@@ -101,7 +106,7 @@ class Tracer:
             spans += inits.complete(first, ids, self._environment, proactive=False)
         elif verdict.place == starts.OWN and self._own:
             _link(server, self._own[0], timing.phase_of(self._environment))
-        spans += _codec_spans(server, ids, named)
+        spans += _between(server, ids, named)
         failures.record_invocation(server, named, invocation)
         if "handler" in named and invocation.runtime is not None and self._environment.imports is not None:
             log = invocation.runtime.imports
@@ -188,12 +193,10 @@ def _phases(invocation: Invocation, verdict: Verdict, environment: Environment) 
         phases.append((phase, *inits.interval(environment, phase, was_ready_ns)))
     if replied_ns:
         phases.append(("next", timing.delivery_start(invocation), replied_ns))
-    for name, begin, end in (
-        ("handler", records.HANDLER_BEGIN, records.HANDLER_END),
-        ("response", records.RESPONSE_BEGIN, records.RESPONSE_END),
-    ):
-        if begin in at:
-            phases.append((name, at[begin], at.get(end, end_ns)))
+    if records.HANDLER_BEGIN in at:
+        phases.append(("handler", at[records.HANDLER_BEGIN], at.get(records.HANDLER_END, end_ns)))
+    if records.RESPONSE_BEGIN in at and not invocation.is_streamed:
+        phases.append(("response", at[records.RESPONSE_BEGIN], at.get(records.RESPONSE_END, end_ns)))
     return phases
 
 
@@ -209,12 +212,32 @@ def _lay_out(phases: list[Phase]) -> list[Phase]:
     return laid
 
 
-def _codec_spans(server: Span, ids: Ids, named: dict[str, Span]) -> list[Span]:
-    """Event decoding and response encoding, where they take long enough to be seen, in the gaps between the phases."""
+def _streamed(server: Span, handler: Span, ids: Ids, invocation: Invocation) -> Span:
+    """The response as a child of the handler that streams it, whose end is the latest that it can show; and its first
+    byte, on SERVER."""
+    first_byte_ns = invocation.at[records.RESPONSE_BEGIN]
+    begin_ns = min(max(floor(first_byte_ns), handler.start_ns), handler.end_ns - US)
+    answered_ns = invocation.at.get(records.RESPONSE_END, handler.end_ns)
+    end_ns = min(max(floor(answered_ns), begin_ns + US), handler.end_ns)
+    server.events.append(Event(FIRST_BYTE, begin_ns, {}))
+    server.attributes[attributes.RESPONSE_TTFB] = (begin_ns - server.start_ns) / SECOND
+    return _child(handler, ids, "response", "response", begin_ns, end_ns)
+
+
+def _between(server: Span, ids: Ids, named: dict[str, Span]) -> list[Span]:
+    """What takes long enough to be seen in the gaps between the phases: decoding the event, encoding the response, and
+    after the handler the rest of a response that it streamed."""
+    gaps = [("event decode", "next", "handler")]
+    handler, response = named.get("handler"), named.get("response")
+    if handler and response and response.parent_id == handler.span_id:
+        gaps.append(("response drain", "handler", ""))
+    else:
+        gaps.append(("response encode", "handler", "response"))
     spans = []
-    for name, before, after in (("event decode", "next", "handler"), ("response encode", "handler", "response")):
-        if before in named and after in named:
-            begin_ns, end_ns = named[before].end_ns + US, named[after].start_ns - US
+    for name, before, after in gaps:
+        if before in named and (after in named or not after):
+            begin_ns = named[before].end_ns + US
+            end_ns = named[after].start_ns - US if after else server.end_ns
             if end_ns - begin_ns >= SHOWN_FROM_NS:
                 spans.append(_child(server, ids, name, f"server/{name}#1", begin_ns, end_ns))
     return spans

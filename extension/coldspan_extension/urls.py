@@ -43,7 +43,7 @@ def parse(text: str) -> Url:
     """Raises ValueError for anything but an absolute http or https URL."""
     scheme, found, rest = text.partition("://")
     scheme = scheme.lower()
-    if not found or scheme not in DEFAULT_PORTS or not text.isascii() or not text.isprintable() or " " in text:
+    if not found or scheme not in DEFAULT_PORTS or not text.isprintable() or " " in text:
         raise ValueError(f"{text!r} is no http or https URL")
     rest = rest.partition("#")[0]
     end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))

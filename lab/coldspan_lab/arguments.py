@@ -5,15 +5,22 @@ import json
 import os
 import re
 from argparse import ArgumentTypeError
+from collections.abc import Callable
+from enum import Enum
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from coldspan_lab.errors import FaultUnknown
 from coldspan_lab.faults import fault_named
-from coldspan_lab.model import MEMORY_MB, TIMEOUT_S, InitType
+from coldspan_lab.model import MEMORY_MB, TIMEOUT_S
 
 MAX_NAME = 64
+MAX_PORT = 65535
+EXPORT_FORMATS = ("perfetto", "speedscope")
+"""coldspan_report.exports' own, here since the command starts without the lab's packages; a test holds both equal."""
+E = TypeVar("E", bound=Enum)
 
 
 def function_folder(text: str) -> Path:
@@ -80,11 +87,24 @@ def timeout_s(text: str) -> float:
     return seconds
 
 
-def init_type(text: str) -> InitType:
-    try:
-        return InitType(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text}: expected one of {', '.join(each.value for each in InitType)}") from None
+def one_of(kind: type[E]) -> Callable[[str], E]:
+    def parse(text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ArgumentTypeError(f"{text}: expected one of {values(kind)}") from None
+
+    return parse
+
+
+def values(kind: type[Enum]) -> str:
+    return ", ".join(each.value for each in kind)
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise ArgumentTypeError(f"{text}: expected a port, 0 to {MAX_PORT}; 0 is any that is free")
+    return int(text)
 
 
 def fault(text: str) -> str:
@@ -93,6 +113,22 @@ def fault(text: str) -> str:
     except FaultUnknown as unknown:
         raise ArgumentTypeError(str(unknown)) from None
     return text
+
+
+def output_file(text: str) -> Path:
+    """Refused before a run that would have nowhere to write to."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        problem = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise ArgumentTypeError(f"{text}: {problem}; expected the file to write")
+    return path
+
+
+def export(text: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    if name not in EXPORT_FORMATS or not file:
+        raise ArgumentTypeError(f"{text}: expected FORMAT=FILE, FORMAT one of {', '.join(EXPORT_FORMATS)}")
+    return name, output_file(file)
 
 
 def otlp_endpoint(text: str) -> str:

@@ -40,10 +40,17 @@ class Refused(Exception):
 class Collector:
     """`async with` starts it. `exports` has what was accepted, in order of arrival."""
 
-    def __init__(self, forwarder: Forwarder | None = None, hindrance: Hindrance = UNHINDERED) -> None:
+    def __init__(
+        self,
+        forwarder: Forwarder | None = None,
+        hindrance: Hindrance = UNHINDERED,
+        on_export: "Callable[[otlp.ExportTraceServiceRequest], None] | None" = None,
+    ) -> None:
+        """`on_export` gets each export when it is accepted."""
         self.exports: list[otlp.ExportTraceServiceRequest] = []
         self._forwarder = forwarder
         self._hindrance = hindrance
+        self._on_export = on_export or (lambda export: None)
         self._refusals_left = hindrance.refusals
         self._server = Server(self._handle)
 
@@ -73,9 +80,11 @@ class Collector:
             if self._refusals_left:
                 self._refusals_left -= 1
                 raise Refused(503, "unavailable for a while")
-            self.exports.append(await self._receive(request, content_type))
+            export = await self._receive(request, content_type)
         except Refused as refused:
             return _refusal(refused, content_type)
+        self.exports.append(export)
+        self._on_export(export)
         return Response(200, ACCEPTED[content_type], (("Content-Type", content_type),))
 
     async def _receive(self, request: Request, content_type: str) -> otlp.ExportTraceServiceRequest:

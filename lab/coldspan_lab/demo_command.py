@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from coldspan_lab import outputs, tree_cache
 from coldspan_lab import run as lab_run
 from coldspan_lab.screen import Progress, show
 from coldspan_lab.service import Function
@@ -17,8 +18,9 @@ EVENT = DEMO / "events" / "get-download.json"
 INVOCATIONS = 3
 
 
-def run() -> None:
-    """Raises what a run raises, and ModuleNotFoundError without the sample function's boto3."""
+def run(page: Path | None) -> None:
+    """The page is in the cache where none is named: one place, whichever folder this is called from. Raises what a run
+    raises, OutputUnwritable, and ModuleNotFoundError without the sample function's boto3."""
     if importlib.util.find_spec("boto3") is None:
         raise ModuleNotFoundError(name="boto3")
     progress, event = Progress(sys.stderr), EVENT.read_bytes()
@@ -26,12 +28,16 @@ def run() -> None:
     traces = collected.traces()
     show(traces, sys.stdout)
     sys.stdout.write("A start that fails: the same function after a change that did not ship what it imports.\n\n")
-    show(lab_run.run(lab_run.Plan(Function(BROKEN, name="downloads"), (event,)), progress).traces(), sys.stdout)
+    failed = lab_run.run(lab_run.Plan(Function(BROKEN, name="downloads"), (event,)), progress).traces()
+    show(failed, sys.stdout)
+    page = page or tree_cache.cache_folder() / "demo.html"
+    outputs.write_page(page, [*traces, *failed], "downloads")
     spans = sum(len(trace.rows) for trace in traces)
     command = "coldspan" if shutil.which("coldspan") else sys.argv[0]
     to_jaeger = [command, "run", "--otlp", "http://localhost:4318", "--event", EVENT, "-n", INVOCATIONS, FUNCTION]
     sys.stdout.write(
         f"The layer sent the first {len(traces)} traces, {spans} spans in {len(collected.exports)} exports, to "
         f"{collected.url}, this run's own collector.\nTo send such traces to a Jaeger:\n\n"
-        f"  {shlex.join(map(str, to_jaeger))}\n"
+        f"  {shlex.join(map(str, to_jaeger))}\n\n"
+        f"All of it as a page, to open in a browser: {page.resolve().as_uri()}\n"
     )

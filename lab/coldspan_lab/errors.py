@@ -18,7 +18,7 @@ class InterpreterInvalid(LabError):
 
 
 class RuntimeClientMissing(LabError):
-    """awslambdaric is not installed where the function's Python looks for it."""
+    """What is to run the function is not installed where its Python looks for it."""
 
 
 class FaultUnknown(LabError):
@@ -27,3 +27,11 @@ class FaultUnknown(LabError):
 
 class PortUnavailable(LabError):
     """A loopback port cannot be listened on."""
+
+
+class OutputUnwritable(LabError):
+    """What a run led to cannot be written where it was asked for."""
+
+
+class NothingToExport(LabError):
+    """No cold start of the run has an import tree."""

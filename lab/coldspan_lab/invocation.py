@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from coldspan_lab import clock
 from coldspan_lab.model import Answer
+from coldspan_lab.response_stream import ResponseStream, StreamEnd
 
 LOG_TAIL_SIZE = 4096
 UNHANDLED = "Unhandled"
@@ -24,7 +25,10 @@ class Call:
     trace_header: str | None = None
     tenant_id: str | None = None
     wants_log_tail: bool = False
-    """Then the answer waits for REPORT, the log's last line."""
+    """Then the answer, or its end, waits for REPORT, the log's last line."""
+    wants_stream: bool = False
+    """A response that the runtime streams is passed on as it comes; for others it is collected."""
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +39,6 @@ class Invocation:
     arn: str
     answer: "Future[Answer]"
     trace_header: str
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     began_ns: int = 0
     deadline_ns: int = 0
     deadline_ms: int = 0
@@ -50,7 +53,13 @@ class Invocation:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its environment is free again."""
     _answer: Answer | None = None
+    _stream: ResponseStream | None = None
+    _stream_end: StreamEnd | None = None
     _log: bytearray = field(default_factory=bytearray)
+
+    @property
+    def request_id(self) -> str:
+        return self.call.request_id
 
     def begin(self, timeout_s: float) -> None:
         """From here on the function timeout runs."""
@@ -66,9 +75,42 @@ class Invocation:
         """Decides the answer; the first decision stays."""
         self._decide(Answer(200, payload, function_error, self.request_id, self.trace_header))
 
+    def open_stream(self, content_type: str) -> ResponseStream:
+        """Answers a caller that wants the response as it comes. If it was answered before, nobody reads the stream."""
+        stream = ResponseStream(content_type)
+        if self._answer is not None or self.answer.done():
+            stream.abandon()
+            return stream
+        self._stream = stream
+        self._answer = Answer(200, b"", None, self.request_id, self.trace_header, stream=stream)
+        self._deliver(self._answer)
+        return stream
+
+    def end_stream(self, error_type: str | None = None, error: bytes = b"") -> None:
+        """Decides how the stream ends; the first decision stays."""
+        if self._stream_end is None:
+            self._stream_end = StreamEnd(error_type, error)
+            if self._stream is not None and not self.call.wants_log_tail:
+                self._stream.end(self._stream_end)
+
     def fail(self, error_type: str, message: str) -> None:
         """Answers with an error of the platform's own."""
-        self.respond(error_body(error_type, f"RequestId: {self.request_id} Error: {message}"), UNHANDLED)
+        self.fail_as_it_is(error_type, f"RequestId: {self.request_id} Error: {message}")
+
+    def fail_as_it_is(self, error_type: str, message: str) -> None:
+        """As `fail`, with this very message. A response that is being streamed ends with it."""
+        body = error_body(error_type, message)
+        if self._stream is not None:
+            self.end_stream(error_type, body)
+        else:
+            self.respond(body, UNHANDLED)
+
+    def give_up(self, failure: Exception) -> None:
+        """The lab itself has failed."""
+        if self._stream is not None:
+            self.fail_as_it_is("Sandbox.Failure", str(failure))
+        else:
+            self.answer.set_exception(failure)
 
     def refuse(self, status: int, exception: str, message: str) -> None:
         """Answers with an exception of the Invoke API: the function was not invoked."""
@@ -76,14 +118,19 @@ class Invocation:
         self._decide(Answer(status, body, None, self.request_id, None, exception=exception))
 
     def finish(self) -> None:
-        """The environment is through with it: an answer that waited for the log is delivered."""
-        if self._answer is not None and self.call.wants_log_tail:
+        """The environment is through with it: an answer or an end that waited for the log is delivered."""
+        if self._stream is not None:
+            self.fail("Sandbox.Failure", "given up")  # of which nothing comes where its end was decided
+            assert self._stream_end is not None
+            self._stream.end(replace(self._stream_end, log_tail=bytes(self._log)))
+        elif self._answer is not None and self.call.wants_log_tail:
             self._deliver(replace(self._answer, log_tail=bytes(self._log)))
         self.ended.set()
 
     @property
     def answered(self) -> bool:
-        return self.answer.done()
+        """Whether the caller has all of its answer."""
+        return self.answer.done() and (self._stream is None or self._stream.ended)
 
     def _decide(self, answer: Answer) -> None:
         if self._answer is None:

@@ -1,17 +1,21 @@
-"""The Invoke API, 2015-03-31, for boto3, the AWS CLI and whatever else calls Lambda functions."""
+"""The Invoke API, plain and with a response stream, for boto3, the AWS CLI and whatever else calls Lambda functions."""
 
 import base64
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from urllib.parse import unquote
 
+from coldspan_lab import eventstream
 from coldspan_lab.api import JSON
-from coldspan_lab.http import BodyTooLarge, BodyTruncated, Request, Response
+from coldspan_lab.http import BodyTooLarge, BodyTruncated, Pieces, Request, Response
 from coldspan_lab.invocation import Call
 from coldspan_lab.model import Answer, Function
+from coldspan_lab.response_stream import StreamEnd
 
 PATH = re.compile(r"/2015-03-31/functions/(?P<name>.+)/invocations")
+STREAM_PATH = re.compile(r"/2021-11-15/functions/(?P<name>.+)/response-streaming-invocations")
 ARN = re.compile(
     r"(?:arn:aws[\w-]*:lambda:[\w-]+:)?(?:\d{12}:)?(?:function:)?(?P<name>[\w-]+)(?::(?P<qualifier>[\w$-]+))?"
 )
@@ -33,22 +37,24 @@ class InvokeApi:
         self._enqueue = enqueue
 
     async def handle(self, request: Request) -> Response:
-        matched = PATH.fullmatch(request.path)
+        streaming = STREAM_PATH.fullmatch(request.path)
+        matched = streaming or PATH.fullmatch(request.path)
         if matched is None:
             return Response(404)
         if request.method != "POST":
             return Response(405)
         kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
-        if kind not in ("RequestResponse", "Event", "DryRun"):
-            return _error(400, "InvalidParameterValueException", f"{kind}: expected RequestResponse, Event or DryRun")
+        kinds = ["RequestResponse", "DryRun"] if streaming else ["RequestResponse", "Event", "DryRun"]
+        if kind not in kinds:
+            return _error(400, "InvalidParameterValueException", f"{kind}: expected one of {', '.join(kinds)}")
         named = ARN.fullmatch(unquote(matched["name"]))
         qualifiers = (None, self._function.version)
         if named is None or named["name"] != self._function.name or named["qualifier"] not in qualifiers:
             arn = self._function.arn.rpartition(":")[0]
             return _error(404, "ResourceNotFoundException", f"Function not found: {arn}:{matched['name']}")
-        return await self._call(request, kind)
+        return await self._call(request, kind, streaming=streaming is not None)
 
-    async def _call(self, request: Request, kind: str) -> Response:
+    async def _call(self, request: Request, kind: str, *, streaming: bool) -> Response:
         limit = MAX_ASYNCHRONOUS if kind == "Event" else MAX_SYNCHRONOUS
         try:
             payload = await request.body(limit) or b"{}"  # the runtime could not parse an empty event
@@ -68,26 +74,45 @@ class InvokeApi:
             trace_header=request.headers.get("x-amzn-trace-id"),
             tenant_id=request.headers.get("x-amz-tenant-id"),
             wants_log_tail=request.headers.get("x-amz-log-type") == "Tail",
+            wants_stream=streaming,
         )
         if kind == "DryRun":
             return Response(204)
         if kind == "Event":
             return Response(202, b"", ((REQUEST_ID, self._enqueue(call)),))
-        return _reply(await self._invoke(call), self._function.version, with_log=call.wants_log_tail)
+        return _reply(await self._invoke(call), call, self._function.version)
 
 
-def _reply(answer: Answer, version: str, *, with_log: bool) -> Response:
-    headers = [JSON, (REQUEST_ID, answer.request_id)]
+def _reply(answer: Answer, call: Call, version: str) -> Response:
+    headers = [(REQUEST_ID, answer.request_id)]
     if answer.exception is not None:
-        return Response(answer.status, answer.payload, (*headers, ("x-amzn-errortype", answer.exception)))
+        return Response(answer.status, answer.payload, (JSON, *headers, ("x-amzn-errortype", answer.exception)))
     headers.append(("X-Amz-Executed-Version", version))
     if answer.trace_header is not None:
         headers.append(("X-Amzn-Trace-Id", answer.trace_header.partition(";")[0]))
+    if call.wants_stream:
+        content_type = ("Content-Type", eventstream.CONTENT_TYPE)
+        return Response(answer.status, _events(answer, with_log=call.wants_log_tail), (content_type, *headers))
     if answer.function_error is not None:
         headers.append(("X-Amz-Function-Error", answer.function_error))
-    if with_log:
+    if call.wants_log_tail:
         headers.append(("X-Amz-Log-Result", base64.b64encode(answer.log_tail).decode()))
-    return Response(answer.status, answer.payload, tuple(headers))
+    return Response(answer.status, answer.payload, (JSON, *headers))
+
+
+async def _events(answer: Answer, *, with_log: bool) -> Pieces:
+    """The messages of the event stream; a response that the runtime did not stream is one chunk."""
+    if answer.stream is not None:
+        async with aclosing(answer.stream.pieces()) as pieces:
+            async for piece in pieces:
+                yield eventstream.payload_chunk(piece)
+        end = answer.stream.outcome
+    elif answer.function_error is None:
+        yield eventstream.payload_chunk(answer.payload)
+        end = StreamEnd(log_tail=answer.log_tail)
+    else:
+        end = StreamEnd(answer.function_error, answer.payload, answer.log_tail)
+    yield eventstream.invoke_complete(end, with_log=with_log)
 
 
 def _client_context(header: str | None) -> str | None:

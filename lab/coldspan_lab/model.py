@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coldspan_lab.errors import FunctionInvalid
+
+if TYPE_CHECKING:  # the command reads this module without what only the lab's extra brings
+    from coldspan_lab.response_stream import ResponseStream
 
 ACCOUNT_ID = "012345678912"
 VERSION = "$LATEST"
@@ -43,6 +46,24 @@ INIT_GAP_S = {InitType.PROACTIVE: 1.5, InitType.PROVISIONED_CONCURRENCY: 0.1, In
 """Minutes and more on Lambda. Nothing but its gap tells a proactive init from one on demand, hence the longer one."""
 
 
+class RuntimeClient(str, Enum):
+    """What runs the function's handler."""
+
+    AWSLAMBDARIC = "awslambdaric"
+    """Lambda's own, as in the managed runtimes; it publishes wheels for Linux only."""
+    COLDSPAN = "coldspan"
+    """The layer's coldspan-bootstrap; without a layer, the one that is installed."""
+
+
+class InvokeMode(str, Enum):
+    """How a function's URL answers."""
+
+    BUFFERED = "BUFFERED"
+    """When the response is complete."""
+    RESPONSE_STREAM = "RESPONSE_STREAM"
+    """While it is made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A Lambda function: its code and its settings."""
@@ -52,7 +73,9 @@ class Function:
     handler: str = "app.handler"
     name: str = "function"
     python: Path = Path(sys.executable)
-    """The interpreter that runs awslambdaric, and has it installed."""
+    """The interpreter that runs the function."""
+    runtime: RuntimeClient | None = None
+    """None: awslambdaric where that interpreter has it, else coldspan."""
     memory_mb: int = 1769
     """What the function is told: 128 to 10240. 1769 MB is one vCPU."""
     limit_resources: bool = False
@@ -67,6 +90,8 @@ class Function:
     init_limit_s: float | None = None
     """For the first init; None: as Lambda has it for the init type."""
     restore_limit_s: float = 10.0
+    invoke_mode: InvokeMode = InvokeMode.BUFFERED
+    """Of the function's URL."""
     version: str = VERSION
     """What it is told: $LATEST, or a number as of a published version."""
 
@@ -119,6 +144,8 @@ class Answer:
     """The last 4 KB of the invocation's log, where it was asked for."""
     exception: str | None = None
     """Where the function was not invoked: what the SDKs raise, such as TooManyRequestsException."""
+    stream: "ResponseStream | None" = None
+    """The payload that is still coming, where the caller wanted it so and the function streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +172,8 @@ class Moment(str, Enum):
     """Nobody has been told yet."""
     NEXT_REPLIED = "next replied"
     """The event's last byte was written to the runtime."""
+    RESPONSE_BEGUN = "response begun"
+    """The first piece of a response that is streamed to the caller was read."""
     RESPONSE_RECEIVED = "response received"
     """The response's body was read."""
     RESPONSE_ACCEPTED = "response accepted"

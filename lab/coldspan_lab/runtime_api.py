@@ -1,8 +1,11 @@
 """The Runtime API, 2018-06-01: next, response, error, init/error and the restore calls of one domain's runtime."""
 
+import base64
+import binascii
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 
 from coldspan_lab import clock
 from coldspan_lab.api import JSON, Refused, Routes, accepted, error
@@ -15,10 +18,13 @@ from coldspan_lab.states import NotAllowed, RuntimeAct, RuntimeState
 
 MAX_PAYLOAD = 6 * 1_048_576 + 100
 """Bytes of a buffered response."""
+MAX_STREAM = 200 * 1_048_576
+"""Bytes of a response that is streamed to its caller."""
 RUNTIME = "/2018-06-01/runtime"
 METADATA = "/2026-01-15/metadata/execution-environment"
 RESPONSE_MODE = "lambda-runtime-function-response-mode"
 ERROR_TYPE = "lambda-runtime-function-error-type"
+ERROR_BODY = "lambda-runtime-function-error-body"
 ERROR_TYPE_KEPT = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 
 
@@ -89,34 +95,74 @@ class RuntimeApi:
         if self._refuses(Refusal.INTERNAL_ERROR):
             return error(500, "InternalServerError", "Internal Server Error")
         self._act(RuntimeAct.RESPONSE)
-        if request.headers.get(RESPONSE_MODE) not in (None, "", "streaming"):
+        mode = request.headers.get(RESPONSE_MODE) or None
+        if mode not in (None, "streaming"):
             # The state stays as it is: the runtime is stuck until the function times out.
             invocation.respond(error_body("Runtime.InvalidResponseModeHeader", ""), UNHANDLED)
             return error(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+        streams = mode is not None and invocation.call.wants_stream
+        limit = MAX_STREAM if streams else MAX_PAYLOAD
+        too_large = self._refuses(Refusal.TOO_LARGE)
         try:
-            payload = await request.body(0 if self._refuses(Refusal.TOO_LARGE) else MAX_PAYLOAD)
+            return await (self._stream if streams else self._collect)(request, invocation, 0 if too_large else limit)
         except BodyTooLarge:
-            message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
-            self._hand_on(invocation, error_body("Function.ResponseSizeTooLarge", message), UNHANDLED)
-            refusal = f"Exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
+            message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+            self._refuse_response(invocation, "Function.ResponseSizeTooLarge", message)
+            refusal = f"Exceeded maximum allowed payload size ({limit} bytes)."
             return error(413, "RequestEntityTooLarge", refusal)
         except BodyTruncated:
-            self._hand_on(invocation, error_body("Runtime.TruncatedResponse", ""), UNHANDLED)
+            self._refuse_response(invocation, "Runtime.TruncatedResponse", "")
             return error(400, "TruncatedHTTPRequest", "HTTP request detected as truncated")
-        invocation.response_began_ns = request.began_ns
-        invocation.response_read_ns = clock.now_ns()
-        invocation.produced_bytes = len(payload)
-        return self._hand_on(invocation, payload, None)
+
+    async def _collect(self, request: Request, invocation: Invocation, limit: int) -> Response:
+        """Also what is streamed, where the caller waits for the whole. Raises BodyTooLarge, BodyTruncated."""
+        payload = await request.body(limit)
+        self._received(request, invocation, len(payload))
+        if (failure := trailing_error(request.trailers)) is not None:
+            invocation.respond(failure[1], UNHANDLED)
+        else:
+            invocation.respond(payload, None)
+        return self._sent(invocation)
+
+    async def _stream(self, request: Request, invocation: Invocation, limit: int) -> Response:
+        """Raises BodyTooLarge, BodyTruncated."""
+        stream = invocation.open_stream(request.headers.get("content-type", ""))
+        size = 0
+        async with aclosing(request.pieces()) as pieces:
+            async for piece in pieces:
+                if not size:
+                    self._mark(Moment.RESPONSE_BEGUN, invocation.request_id)
+                size += len(piece)
+                if size > limit:
+                    raise BodyTooLarge
+                await stream.write(piece)
+        self._received(request, invocation, size)
+        invocation.end_stream(*(trailing_error(request.trailers) or ()))
+        return self._sent(invocation)
 
     async def _error(self, request: Request, invocation: Invocation) -> Response:
         self._act(RuntimeAct.ERROR)
-        return self._hand_on(invocation, await _error_body(request), UNHANDLED)
-
-    def _hand_on(self, invocation: Invocation, payload: bytes, function_error: str | None) -> Response:
-        """Gives the caller its answer before the runtime gets its own."""
+        body = await _error_body(request)
         self._mark(Moment.RESPONSE_RECEIVED, invocation.request_id)
         self._domain.read_output()
-        invocation.respond(payload, function_error)
+        invocation.respond(body, UNHANDLED)
+        return self._sent(invocation)
+
+    def _received(self, request: Request, invocation: Invocation, size: int) -> None:
+        invocation.response_began_ns = request.began_ns
+        invocation.response_read_ns = clock.now_ns()
+        invocation.produced_bytes = size
+        self._mark(Moment.RESPONSE_RECEIVED, invocation.request_id)
+        self._domain.read_output()
+
+    def _refuse_response(self, invocation: Invocation, error_type: str, message: str) -> None:
+        self._mark(Moment.RESPONSE_RECEIVED, invocation.request_id)
+        self._domain.read_output()
+        invocation.fail_as_it_is(error_type, message)
+        self._sent(invocation)
+
+    def _sent(self, invocation: Invocation) -> Response:
+        """The caller had its answer before the runtime gets its own."""
         self._act(RuntimeAct.SENT)
         invocation.response_sent_ns = clock.now_ns()
         self._domain.changed()
@@ -169,3 +215,15 @@ async def _error_body(request: Request) -> bytes:
         return await request.body(MAX_PAYLOAD)
     except (BodyTooLarge, BodyTruncated):
         return b""
+
+
+def trailing_error(trailers: Mapping[str, str]) -> tuple[str, bytes] | None:
+    """Type and JSON of an error that came after the response had begun, if one did."""
+    if ERROR_TYPE not in trailers and ERROR_BODY not in trailers:
+        return None
+    encoded = trailers.get(ERROR_BODY, "")
+    try:
+        body = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        body = encoded.encode()
+    return trailers.get(ERROR_TYPE, "Runtime.Unknown"), body

@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from coldspan_lab.interpreter import Interpreter
-from coldspan_lab.model import Function, InitType
+from coldspan_lab.interpreter import BOOTSTRAP, Interpreter
+from coldspan_lab.model import Function, InitType, RuntimeClient
 
 WRAPPER = "coldspan-exec"
 XRAY_DAEMON = ("169.254.100.1", "2000")
@@ -40,8 +40,16 @@ def extension_programs(layer: Path | None) -> list[Path]:
 
 
 def runtime_command(sandbox: Sandbox) -> list[str]:
-    """The runtime client on the function's handler; behind AWS_LAMBDA_EXEC_WRAPPER, if that is set."""
-    command = [str(sandbox.interpreter.executable), "-m", "awslambdaric", sandbox.function.handler]
+    """The runtime client on the function's handler.
+
+    awslambdaric comes behind AWS_LAMBDA_EXEC_WRAPPER, if that is set; custom runtimes do not look at it.
+    """
+    handler, python = sandbox.function.handler, str(sandbox.interpreter.executable)
+    if _is_custom(sandbox):
+        if sandbox.layer is not None:
+            return [str(sandbox.layer / BOOTSTRAP), handler]
+        return [python, "-m", "coldspan_wrapper.runtime", handler]
+    command = [python, "-m", "awslambdaric", handler]
     wrapper = _customer(sandbox).get("AWS_LAMBDA_EXEC_WRAPPER")
     return [wrapper, *command] if wrapper else command
 
@@ -63,20 +71,25 @@ def runtime_environment(sandbox: Sandbox) -> dict[str, str]:
         "_AWS_XRAY_DAEMON_ADDRESS": daemon_host,
         "_AWS_XRAY_DAEMON_PORT": daemon_port,
         "_HANDLER": function.handler,
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sandbox.interpreter.version}",
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LAMBDA_TASK_ROOT": str(function.path.absolute()),
     }
+    if not _is_custom(sandbox):  # the managed runtimes' own bootstrap exports it
+        reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_python{sandbox.interpreter.version}"
     if function.init_type is not InitType.SNAP_START:  # when a snapshot is made, its log streams are not known
         reserved["AWS_LAMBDA_LOG_GROUP_NAME"] = f"/aws/lambda/{function.name}"
         reserved["AWS_LAMBDA_LOG_STREAM_NAME"] = sandbox.log_stream
     return {**_defaults(sandbox), **defaults, **_customer(sandbox), **_reserved(sandbox), **reserved}
 
 
+def _is_custom(sandbox: Sandbox) -> bool:
+    return sandbox.function.runtime is RuntimeClient.COLDSPAN
+
+
 def _customer(sandbox: Sandbox) -> dict[str, str]:
-    """The function's own variables; the layer's wrapper is set for it, as its owner would."""
+    """The function's own variables; the layer's wrapper is set for awslambdaric, as its owner would."""
     variables = dict(sandbox.function.environment)
-    if sandbox.layer is not None and (sandbox.layer / WRAPPER).is_file():
+    if not _is_custom(sandbox) and sandbox.layer is not None and (sandbox.layer / WRAPPER).is_file():
         variables.setdefault("AWS_LAMBDA_EXEC_WRAPPER", str(sandbox.layer / WRAPPER))
     return variables
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from coldspan_lab.model import Answer, LogLine
-from coldspan_report.traces import Trace
+from coldspan_report.otlp import ExportTraceServiceRequest
+from coldspan_report.traces import SERVER, Trace, spans_of, traces_of
 from coldspan_report.waterfall import waterfall
 
 PIPED_WIDTH = 100
@@ -27,6 +28,13 @@ def show(traces: Iterable[Trace], stream: TextIO) -> None:
     screen = console(stream)
     for trace in traces:
         screen.print(waterfall(trace, screen.width), soft_wrap=True)
+
+
+def show_export(export: ExportTraceServiceRequest, stream: TextIO) -> None:
+    """What is whole in one export. `after response` comes with a later one than its trace, and is left out."""
+    traces = traces_of(spans_of(export))
+    show((trace for trace in traces if trace.root.kind == SERVER or not trace.root.parent_span_id), stream)
+    stream.flush()
 
 
 class Progress:

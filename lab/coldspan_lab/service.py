@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -15,19 +16,22 @@ from typing import Any, TypeVar
 from coldspan_lab.environment import Environment
 from coldspan_lab.errors import LabError, LayerInvalid
 from coldspan_lab.faults import Faults
+from coldspan_lab.function_url import FunctionUrl
 from coldspan_lab.guard import Guard
-from coldspan_lab.http import Server
-from coldspan_lab.interpreter import Interpreter, inspect
+from coldspan_lab.http import Request, Response, Server
+from coldspan_lab.interpreter import Interpreter, choose_client, inspect
 from coldspan_lab.invocation import Call, Invocation, new_trace_header
 from coldspan_lab.invoke_api import InvokeApi
 from coldspan_lab.model import (
     Answer,
     Function,
     InitType,
+    InvokeMode,
     LogLine,
     Mark,
     Moment,
     Observers,
+    RuntimeClient,
     TelemetryEvent,
 )
 
@@ -35,15 +39,19 @@ __all__ = [
     "Answer",
     "Function",
     "InitType",
+    "InvokeMode",
     "Lab",
     "LabError",
     "LocalLambda",
     "LogLine",
     "Mark",
     "Moment",
+    "RuntimeClient",
     "TelemetryEvent",
 ]
 
+API_PATH = re.compile(r"/20\d\d-\d\d-\d\d/")
+"""AWS's own APIs begin with the date of their version."""
 MAX_ENVIRONMENTS = 10
 THROTTLED = {
     "Reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
@@ -67,11 +75,13 @@ class LocalLambda:
         *,
         layer: Path | None = None,
         faults: Iterable[str] = (),
+        port: int = 0,
         on_log: Callable[[LogLine], None] | None = None,
         on_event: Callable[[TelemetryEvent], None] | None = None,
     ) -> None:
         """`layer`: a tree as it would lie in /opt. `faults`: names of faults.FAULTS; those of the collector are for
-        whoever has one. The callbacks come on the event loop; `on_event` gets telemetry. Raises FaultUnknown.
+        whoever has one. `port`: of `endpoint`, 0 for any that is free. The callbacks come on the event loop;
+        `on_event` gets telemetry. Raises FaultUnknown.
         """
         self._faults = Faults.named(faults)
         self.timeline: list[Mark] = []
@@ -84,11 +94,13 @@ class LocalLambda:
         self._tasks: set[asyncio.Task[None]] = set()
         self._guard = Guard()
         self._interpreter: Interpreter
-        self._server = Server(InvokeApi(function, self._invoke, self._enqueue).handle)
+        self._invoke_api = InvokeApi(function, self._invoke, self._enqueue)
+        self._function_url = FunctionUrl(function, self._invoke, self._say)
+        self._server = Server(self._handle, port)
 
     @property
     def endpoint(self) -> str:
-        """The Invoke API, for `boto3.client("lambda", endpoint_url=...)`."""
+        """The Invoke API, for `boto3.client("lambda", endpoint_url=...)`; all other paths are the function's URL."""
         return f"http://{self._server.address}"
 
     async def __aenter__(self) -> "LocalLambda":
@@ -99,6 +111,8 @@ class LocalLambda:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._guard)
             self._interpreter = await inspect(self._function.python)
+            client = choose_client(self._function.runtime, self._interpreter, self._layer)
+            self._function = replace(self._function, runtime=client)
             await self._server.start()
             stack.push_async_callback(self._server.close)
             stack.push_async_callback(self._close_environments)
@@ -127,6 +141,10 @@ class LocalLambda:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _handle(self, request: Request) -> Response:
+        api = self._invoke_api if API_PATH.match(request.path) else self._function_url
+        return await api.handle(request)
+
     async def _invoke(self, call: Call) -> Answer:
         invocation = self._invocation(call)
         if not self._dispatch(invocation):
@@ -138,7 +156,7 @@ class LocalLambda:
         """An asynchronous invocation, of which the caller gets the request id only. It is not tried a second time."""
         invocation = self._invocation(call)
         if not self._dispatch(invocation):
-            self._observers.log(LogLine("lab", f"{invocation.request_id}: dropped, no environment is free", ""))
+            self._say(f"{invocation.request_id}: dropped, no environment is free")
         return invocation.request_id
 
     def _invocation(self, call: Call) -> Invocation:
@@ -204,7 +222,7 @@ class LocalLambda:
             failure.__cause__ = error
         unanswered = [each for each in invocations if not each.answered]
         for each in unanswered:
-            each.answer.set_exception(failure)
+            each.give_up(failure)
         if not unanswered:
             self._observers.log(LogLine("lab", str(failure), environment.id))
 
@@ -223,6 +241,9 @@ class LocalLambda:
             invocation.answer.cancel()
         await asyncio.gather(*(environment.close() for environment in self._environments))
 
+    def _say(self, text: str) -> None:
+        self._observers.log(LogLine("lab", text, ""))
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -238,6 +259,7 @@ class Lab:
         *,
         layer: Path | None = None,
         faults: Iterable[str] = (),
+        port: int = 0,
         on_log: Callable[[LogLine], None] | None = None,
         on_event: Callable[[TelemetryEvent], None] | None = None,
     ) -> None:
@@ -247,7 +269,7 @@ class Lab:
         self._on_log = on_log or _ignore
         self._on_event = on_event or _ignore
         self._service = LocalLambda(
-            function, layer=layer, faults=faults, on_log=self._keep_line, on_event=self._keep_event
+            function, layer=layer, faults=faults, port=port, on_log=self._keep_line, on_event=self._keep_event
         )
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
@@ -256,7 +278,7 @@ class Lab:
 
     @property
     def endpoint(self) -> str:
-        """The Invoke API, for `boto3.client("lambda", endpoint_url=...)`."""
+        """As LocalLambda's."""
         return self._service.endpoint
 
     @property

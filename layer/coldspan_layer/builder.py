@@ -1,11 +1,15 @@
 """Builds the layer.
 
-    extensions/coldspan   coldspan-exec                  from this package's opt/, verbatim and executable
+    extensions/coldspan   coldspan-exec   coldspan-bootstrap
+                                                         from this package's opt/, verbatim and executable
     coldspan/python                                      the version it was built for, such as 3.13
-    coldspan/LICENSE                                     coldspan's own; each dependency's is beside it in vendor/
+    coldspan/LICENSE                                     coldspan's own; each dependency's is with it in vendor/
+    coldspan/LICENSE.certifi                             of the certificates in trust/
     coldspan/wrapper/coldspan_wrapper/                   our code, from the installed packages
     coldspan/extension/coldspan_extension/
-    coldspan/vendor/                                     the extension's dependencies
+    coldspan/trust/                                      the certificates that an https endpoint is verified by
+    coldspan/vendor/                                     the extension's dependencies; or, in a lean-only layer,
+    coldspan/lean-only                                   an empty file that says that there are none
 
 Every .py has its bytecode beside it. Two builds of the same sources and versions are equal byte for byte. What is built
 takes its place by a rename: whoever uses the output sees the old one or the new one.
@@ -20,7 +24,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from coldspan_layer import archive, bytecode, interpreter, sizes, target, vendor
+from coldspan_layer import archive, bytecode, interpreter, sizes, target, trust, vendor
 from coldspan_layer.errors import BuildError
 from coldspan_layer.sizes import Part
 from coldspan_layer.target import ARCHITECTURES, Target, current_arch, current_python
@@ -53,7 +57,7 @@ class BuildReport:
 
     def lines(self) -> list[str]:
         """The sizes as text, a line a part."""
-        rows = [(part.name, part.unzipped_bytes, part.zipped_bytes) for part in self.parts]
+        rows = [(part.name, part.unzipped_bytes, part.zipped_bytes) for part in self.parts if part.files]
         return [_size_line(*row) for row in [*rows, ("total", self.unzipped_bytes, self.zipped_bytes)]]
 
 
@@ -63,20 +67,28 @@ def build(
     python: str = current_python(),
     arch: str = "x86_64",
     with_grpc: bool = False,
+    lean_only: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> BuildReport:
     """Builds into `output`: a file if it ends in .zip, else a folder. `say` gets progress and sizes, line by line.
 
+    A lean-only layer comes without OpenTelemetry's SDK and all other dependencies: it has the lean lane alone.
     Raises BuildError for a bad argument, an output that is something else's, a missing interpreter, a failing pip.
     """
+    if lean_only and with_grpc:
+        raise BuildError("--lean-only and --with-grpc: expected one of them; gRPC comes with the dependencies")
     wanted = target.parse(python, arch)
     output = output.resolve()
     check_output(output)
     compiler = interpreter.find(python)
     with _work_folder(output.parent) as work:
         tree = work / "tree"
-        say(f"Installing the layer's dependencies for Python {python} on {arch}")
-        _lay_out(tree, wanted, compiler, with_grpc=with_grpc, scratch=work)
+        _lay_out(tree, wanted)
+        if lean_only:
+            (tree / "coldspan" / "lean-only").touch()
+        else:
+            say(f"Installing the layer's dependencies for Python {python} on {arch}")
+            vendor.install(tree / "coldspan" / "vendor", wanted, compiler, with_grpc=with_grpc, scratch=work)
         say(f"Compiling with {compiler}")
         bytecode.compile_tree(tree, compiler)
         _set_modes(tree)
@@ -118,15 +130,17 @@ def _work_folder(parent: Path) -> Iterator[Path]:
         raise BuildError(f"--output: the layer cannot be written below {parent}: {error}") from error
 
 
-def _lay_out(tree: Path, wanted: Target, compiler: Path, *, with_grpc: bool, scratch: Path) -> None:
+def _lay_out(tree: Path, wanted: Target) -> None:
+    """All but the dependencies."""
     shutil.copytree(OPT, tree)
     ours = tree / "coldspan"
     ours.mkdir()
     (ours / "python").write_text(f"{wanted.python}\n")
-    _copy_licence(ours)
+    _copy_licence("coldspan", ours / "LICENSE")
+    _copy_licence("certifi", ours / "LICENSE.certifi")
     for package, folder in OUR_PACKAGES.items():
         _copy_sources(package, ours / folder / package)
-    vendor.install(ours / "vendor", wanted, compiler, with_grpc=with_grpc, scratch=scratch)
+    trust.write(trust.installed_bundle(), ours / "trust")
 
 
 def _copy_sources(package: str, destination: Path) -> None:
@@ -141,10 +155,10 @@ def _copy_sources(package: str, destination: Path) -> None:
         shutil.copyfile(path, copied)
 
 
-def _copy_licence(into: Path) -> None:
-    for installed in metadata.files("coldspan") or ():
+def _copy_licence(distribution: str, to: Path) -> None:
+    for installed in metadata.files(distribution) or ():
         if installed.name == "LICENSE":
-            shutil.copyfile(str(installed.locate()), into / installed.name)
+            shutil.copyfile(str(installed.locate()), to)
 
 
 def _set_modes(tree: Path) -> None:

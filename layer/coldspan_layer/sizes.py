@@ -16,6 +16,7 @@ PARTS = {
     "wrapper": "coldspan/wrapper/",
     "extension": "coldspan/extension/",
     "dependencies": "coldspan/vendor/",
+    "certificates": "coldspan/trust/",
     "entry points": "",
 }
 

@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from coldspan_layer import unused
 from coldspan_layer.errors import BuildError
 from coldspan_layer.target import Target
 
@@ -21,7 +22,7 @@ GRPC_REQUIREMENT = "opentelemetry-exporter-otlp-proto-grpc>=1.45,<2"
 NOT_IN_A_NAME = r"[^A-Za-z0-9._-]"  # a requirement begins with the name (PEP 508)
 
 # Of a distribution's metadata OpenTelemetry reads its version and entry points (it loads its context through one);
-# the licences have to travel along.
+# the licences have to travel along. What follows its fields is the project's README.
 KEPT_METADATA = {"METADATA", "entry_points.txt"}
 LICENCE_NAMES = ("authors", "copying", "copyright", "licence", "license", "notice")
 
@@ -56,6 +57,8 @@ def install(into: Path, target: Target, interpreter: Path, *, with_grpc: bool, s
             f"for Python {target.python} on {target.arch}:\n"
             f"{done.stderr.strip() or done.stdout.strip()}"
         )
+    if not with_grpc:  # that exporter imports every signal's
+        unused.drop(into)
     prune(into)
 
 
@@ -101,6 +104,9 @@ def prune(vendored: Path) -> None:
                 path.rmdir()
         elif not _is_needed(path.relative_to(vendored)):
             path.unlink()
+        elif path.name == "METADATA":
+            fields, _, _ = path.read_bytes().partition(b"\n\n")
+            path.write_bytes(fields + b"\n")
 
 
 def _is_needed(path: Path) -> bool:

@@ -39,7 +39,7 @@ def rows(trace: Trace) -> list[Row]:
 
 def _descend(span: Span, depth: int, children: dict[str, list[Span]], least_ns: float) -> Iterator[Row]:
     below = _shown(children[span.span_id], least_ns)
-    passes_on = _is_import(span) and depth > FIRST_DEPTH and len(below) == 1
+    passes_on = is_import(span) and depth > FIRST_DEPTH and len(below) == 1
     if passes_on and below[0].duration_ns >= span.duration_ns * PASSED_ON_SHARE and not _says_something(span):
         yield from _descend(below[0], depth, children, least_ns)
         return
@@ -49,13 +49,13 @@ def _descend(span: Span, depth: int, children: dict[str, list[Span]], least_ns: 
 
 
 def _shown(below: list[Span], least_ns: float) -> list[Span]:
-    if not any(_is_import(child) for child in below):
+    if not any(is_import(child) for child in below):
         return below
     kept = [child for child in below if child.duration_ns >= least_ns or _says_something(child)]
     return sorted(kept, key=lambda child: -child.duration_ns)
 
 
-def _is_import(span: Span) -> bool:
+def is_import(span: Span) -> bool:
     return span.name.startswith(IMPORT) or span.name == OTHERS
 
 
@@ -67,7 +67,7 @@ def _says_something(span: Span) -> bool:
 def place(span: Span) -> str:
     """Where an import statement stands, as file and line; empty where that is not known."""
     path, line = span.attributes.get("code.file.path"), span.attributes.get("code.line.number")
-    return f"{PurePath(str(path)).name}:{line}" if path and line and _is_import(span) else ""
+    return f"{PurePath(str(path)).name}:{line}" if path and line and is_import(span) else ""
 
 
 def caught(span: Span) -> str:
@@ -87,7 +87,7 @@ def explain(trace: Trace) -> str:
     load = next((row.span for row in trace.rows if row.span.name == LOAD), None)
     if load is None:
         return parts[0]
-    spans = {row.span.span_id: row.span for row in trace.rows if _is_import(row.span)}
+    spans = {row.span.span_id: row.span for row in trace.rows if is_import(row.span)}
     handler = {row.span.span_id for row in trace.rows if row.span.name == "handler"}
     spans = {
         key: span for key, span in spans.items() if not _is_below(span, handler, spans)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from coldspan_report.answers import Answers, Comparison, Row
 from coldspan_report.filters import iso
-from coldspan_report.waterfall import printable
+from coldspan_report.words import printable
 
 SHOWN = 12
 """Rows of a table that has any number; --json has more."""

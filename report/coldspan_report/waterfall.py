@@ -13,7 +13,7 @@ Whatever is shown in colour is also said in words.
 from rich.cells import cell_len
 from rich.text import Text
 
-from coldspan_report import coldstart
+from coldspan_report import coldstart, words
 from coldspan_report.traces import ERROR, SERVER, Row, Span, Trace
 
 MS = 1_000_000
@@ -34,50 +34,26 @@ OTHER_STYLE = "cyan"
 def waterfall(trace: Trace, width: int) -> Text:
     """Lines of at most `width` cells, if that is room enough for a name, a bar of LEAST_BAR cells and a figure."""
     lines = [_head(trace)]
-    if words := coldstart.explain(trace):
-        lines.append(Text(INDENT + printable(words), style="yellow"))
-    if numbers := _numbers(trace.root):
+    if explained := coldstart.explain(trace):
+        lines.append(Text(INDENT + words.printable(explained), style="yellow"))
+    if numbers := words.numbers(trace.root):
         lines.append(Text(INDENT + numbers, style="dim"))
     return Text("\n").join([*lines, *_rows(trace, width)]).append("\n")
 
 
 def _head(trace: Trace) -> Text:
     root = trace.root
-    if root.kind != SERVER:
-        word, style = printable(root.name), "bold"
-    elif root.attributes.get("faas.coldstart") is True:
-        word, style = "cold", "bold yellow"
-    else:
-        word, style = "warm", "bold green"
-    parts = [Text(word, style=style), Text(f"{_short(root.duration_ns / MS)} ms", style="bold")]
+    word = words.start_word(trace)
+    style = {"cold": "bold yellow", "warm": "bold green"}[word] if root.kind == SERVER else "bold"
+    parts = [Text(word, style=style), Text(f"{words.short(root.duration_ns / MS)} ms", style="bold")]
     if init_type := root.attributes.get("coldspan.init.type"):
-        parts.append(Text(printable(str(init_type))))
+        parts.append(Text(words.printable(str(init_type))))
     return Text(" | ").join([*parts, Text(f"trace {trace.trace_id}")])
-
-
-def _numbers(root: Span) -> str:
-    """Idle time, our own cost and what was dropped, as far as the span tells."""
-    overheads = {name: f"{_short(seconds * 1000)} ms" for name, seconds in _figures(root, "coldspan.overhead.").items()}
-    dropped = {name: str(count) for name, count in _figures(root, "coldspan.dropped.").items() if count}
-    parts = [f"idle {_short(seconds * 1000)} ms" for seconds in _figures(root, "coldspan.idle.").values()]
-    if overheads:
-        parts.append("overhead: " + ", ".join(f"{name} {figure}" for name, figure in overheads.items()))
-    if dropped:
-        parts.append("dropped: " + ", ".join(f"{count} {name}" for name, count in dropped.items()))
-    return " | ".join(parts)
-
-
-def _figures(span: Span, prefix: str) -> dict[str, float]:
-    return {
-        key.removeprefix(prefix): value
-        for key, value in sorted(span.attributes.items())
-        if key.startswith(prefix) and isinstance(value, (int, float))
-    }
 
 
 def _rows(trace: Trace, width: int) -> list[Text]:
     rows = coldstart.rows(trace)
-    names = [_indent(row) + printable(row.span.name) for row in rows]
+    names = [_indent(row) + words.printable(row.span.name) for row in rows]
     figures = [f"{row.span.duration_ns / MS:.2f} ms" for row in rows]
     marks = [_mark(row.span)[:MOST_MARK] for row in rows]
     name_width = min(max(map(cell_len, names)), width * 2 // 5)
@@ -108,15 +84,7 @@ def _row(row: Row, name: str, bar: str, figure: str, mark: str) -> Text:
 
 
 def _mark(span: Span) -> str:
-    """How the span failed, what failed in it and was caught, and whether it was open when its process ended."""
-    marks = [place] if (place := coldstart.place(span)) else []
-    if span.status_code == ERROR:
-        marks.append(f"error {span.attributes.get('error.type', '')}".rstrip())
-    elif caught := coldstart.caught(span):
-        marks.append(f"caught {caught}")
-    if span.attributes.get("coldspan.truncated") is True:
-        marks.append("truncated")
-    return printable(", ".join(marks))
+    return ", ".join(part for part in (words.place(span), words.status(span)) if part)
 
 
 def _bar(span: Span, trace: Trace, width: int) -> str:
@@ -132,13 +100,3 @@ def _fitted(name: str, width: int) -> str:
     text = Text(name)
     text.truncate(width, overflow="ellipsis", pad=True)
     return text.plain
-
-
-def _short(ms: float) -> str:
-    """Whole from 10 on, one decimal below."""
-    return f"{ms:.0f}" if ms >= 10 else f"{ms:.1f}"
-
-
-def printable(text: str) -> str:
-    """Spans come from other processes: what would move a terminal's cursor or change its colours is not passed on."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -61,6 +62,9 @@ def test_demo_prints_one_cold_and_two_warm_traces_and_how_to_send_them_on(coldsp
     assert re.search(r"^ +import price_rules .*error ModuleNotFoundError$", failing, re.MULTILINE)
     assert f"coldspan run --otlp http://localhost:4318 --event {EVENT} -n 3 {FUNCTION}" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
+    page = Path(unquote(urlsplit(done.stdout.split()[-1]).path))
+    assert page.name == "demo.html"
+    assert page.read_text().count('class="trace"') == 5
 
 
 def test_events_take_turns_and_function_errors_are_answers(coldspan: Coldspan, function: MakeFunction) -> None:
@@ -164,6 +168,39 @@ def test_a_collector_that_is_not_there_does_not_fail_the_run(coldspan: Coldspan,
     assert done.returncode == 0
     assert heads(done.stdout) == ["cold"]
     assert done.stderr.count("could not be forwarded to http://127.0.0.1:1/v1/traces") == 1
+
+
+def test_a_run_leaves_its_traces_as_a_page_and_its_imports_for_other_viewers(
+    coldspan: Coldspan, function: MakeFunction, tmp_path: Path
+) -> None:
+    page, perfetto, speedscope = (tmp_path / name for name in ("page.html", "perfetto.json", "speedscope.json"))
+    exports = ["--export", f"perfetto={perfetto}", "--export", f"speedscope={speedscope}"]
+    done = coldspan("run", "--layer", layer_tree(), "-n", "2", "--html", page, *exports, function(TELLING))
+    assert done.returncode == 0, done.stderr
+    assert heads(done.stdout) == ["cold", "warm"]
+    (trace_id,) = re.findall(r"^cold .* trace (\w+)$", done.stdout, re.MULTILINE)
+    assert trace_id in page.read_text()
+    assert {trace_id} == {json.loads(perfetto.read_text())["otherData"]["trace_id"]}
+    assert [frame["name"] for frame in json.loads(speedscope.read_text())["shared"]["frames"]][:2] == [
+        "load handler",
+        "app (function)",
+    ]
+    assert f"The traces as a page: {page}" in done.stderr
+
+
+def test_a_run_without_imports_has_nothing_to_export(
+    coldspan: Coldspan, function: MakeFunction, tmp_path: Path
+) -> None:
+    options = ["--env", "COLDSPAN_IMPORTS=off", "--export", f"perfetto={tmp_path / 'p.json'}"]
+    done = coldspan("run", "--layer", layer_tree(), *options, function())
+    assert done.returncode == 1
+    assert "p.json is not written: no cold start of this run has imports" in done.stderr.splitlines()[-1]
+
+
+def test_a_page_that_cannot_be_written_is_said_after_the_traces(coldspan: Coldspan, function: MakeFunction) -> None:
+    done = coldspan("run", "--layer", layer_tree(), "--html", "/dev/full", function())
+    assert (done.returncode, heads(done.stdout)) == (1, ["cold"])
+    assert done.stderr.splitlines()[-1] == "coldspan: /dev/full cannot be written: No space left on device"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

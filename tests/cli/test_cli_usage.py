@@ -36,6 +36,10 @@ RUN = [
     (["--python", "/nowhere"], "argument --python: /nowhere: cannot be run: No such file or directory"),
     (["--python", "/bin/true"], "argument --python: /bin/true: expected a Python 3"),
     (["--init-type", "lazy"], "argument --init-type: lazy: expected one of on-demand, proactive, provisioned-conc"),
+    (["--html", "/"], "argument --html: /: is a folder; expected the file to write"),
+    (["--html", "/nowhere/page.html"], "argument --html: /nowhere/page.html: there is no folder /nowhere; expected"),
+    (["--export", "svg=x"], "argument --export: svg=x: expected FORMAT=FILE, FORMAT one of perfetto, speedscope"),
+    (["--export", "perfetto"], "argument --export: perfetto: expected FORMAT=FILE"),
     (["--fault", "tired"], "argument --fault: tired: expected one of init-timeout, runtime-killed-in-init, "),
 ]
 
@@ -48,6 +52,10 @@ OTHERS = [
     (["layer", "build"], "the following arguments are required: --output"),
     (["layer", "build", "--output", "layer.tar"], "--output layer.tar: expected a name that ends in .zip"),
     (["layer", "build", "--output", "l.zip", "--arch", "mips"], "argument --arch: invalid choice: 'mips'"),
+    (
+        ["layer", "build", "--output", "l", "--lean-only", "--with-grpc"],
+        "argument --with-grpc: not allowed with argument",
+    ),
     (["layer", "build", "--output", "l.zip", "--python", "2.7"], "--python 2.7: expected 3.10 or a later one"),
 ]
 
@@ -78,7 +86,7 @@ def test_version_is_the_distributions(coldspan: Coldspan) -> None:
     assert coldspan("--version").stdout == f"coldspan {__version__}\n"
 
 
-@pytest.mark.parametrize("missing", ["rich", "h11"])
+@pytest.mark.parametrize("missing", ["rich", "h11", "jinja2"])
 def test_without_the_labs_packages_run_says_how_to_get_them(
     environ: dict[str, str], function: MakeFunction, missing: str
 ) -> None:
@@ -91,6 +99,17 @@ def test_the_layer_is_built_without_any_extra(environ: dict[str, str], tmp_path:
     done = run_without(extras, ["layer", "build", "--output", str(tmp_path / "tree")], environ)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tree" / "extensions" / "coldspan").is_file()
+
+
+def test_a_lean_only_layer_needs_none_of_its_dependencies_and_says_its_sizes(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    dependencies = ["google", "opentelemetry", "requests", "structlog", "urllib3"]
+    command = ["layer", "build", "--lean-only", "--output", str(tmp_path / "layer.zip")]
+    done = run_without(dependencies, command, environ)
+    assert done.returncode == 0, done.stderr
+    sizes = [line.split() for line in done.stderr.splitlines() if line.endswith(" zipped")]
+    assert [size[0] for size in sizes] == ["wrapper", "extension", "certificates", "entry", "total"]
 
 
 def run_without(packages: list[str], command: list[str], environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":

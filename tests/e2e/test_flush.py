@@ -1,14 +1,13 @@
 """When traces go out, in whole runs: each policy and lane, at the end of an invocation, beside one, at SHUTDOWN."""
 
-import ssl
 import statistics
 from pathlib import Path
 
 import pytest
-import trustme
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from coldspan_lab.service import InitType, Moment
+from coldspan_testing import certificates, trees
 from coldspan_testing.http_peer import OK, HttpPeer
 from coldspan_testing.otlp_receiver import Refuse, spans_of
 from coldspan_testing.runs import SERVER, Run, StartRun
@@ -116,6 +115,15 @@ def test_each_lane_sends_whole_traces(start_run: StartRun, lane: str) -> None:
     assert agents == {{"sdk": "OTel-OTLP-Exporter-Python", "lean": "coldspan"}[lane]}
 
 
+def test_a_layer_without_dependencies_sends_whole_traces_and_says_what_it_cannot_do(start_run: StartRun) -> None:
+    run = start_run(layer=trees.layer_tree("3.11", lean_only=True), COLDSPAN_EXPORTER="sdk")
+    invoke(run, 1, 2)
+    run.close()
+    assert len(after_responses(run)) == 2
+    (said,) = run.logged("exporter_differs")
+    assert said["exporter"] == "lean"
+
+
 def test_where_nobody_waits_for_init_the_sdk_lane_is_loaded_by_then(run_source: RunSource) -> None:
     """Only the telemetry of 512 MB and more: below, memory counts."""
     run = run_source(ECHO, init_type=InitType.PROVISIONED_CONCURRENCY, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="1024")
@@ -139,13 +147,9 @@ def test_what_the_lean_lane_cannot_do_goes_to_the_other_and_is_said_once(start_r
 
 
 def test_https_is_verified_with_the_users_own_authority(start_run: StartRun, tmp_path: Path) -> None:
-    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(tls)
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    with HttpPeer([[OK]] * 4, tls) as peer:
-        run = start_run(
-            endpoint="", COLDSPAN_ENDPOINT=peer.url, OTEL_EXPORTER_OTLP_CERTIFICATE=str(tmp_path / "ca.pem")
-        )
+    authority = certificates.authority(tmp_path)
+    with HttpPeer([[OK]] * 4, certificates.server_context(tmp_path, "DNS:localhost")) as peer:
+        run = start_run(endpoint="", COLDSPAN_ENDPOINT=peer.url, OTEL_EXPORTER_OTLP_CERTIFICATE=str(authority))
         invoke(run, 1, 2)
         run.close()
     assert run.logged("export_failed") == []

@@ -72,6 +72,14 @@ def test_an_init_ahead_of_its_request_is_a_trace_of_its_own_with_a_link(
     assert [server.attributes["faas.coldstart"] for server in run.servers] == [False, False]
 
 
+def test_how_long_an_environment_may_wait_for_its_request_is_a_setting(run_source: RunSource) -> None:
+    run = run_source(SOURCE, init_type=InitType.PROACTIVE, COLDSPAN_PROACTIVE_AFTER="60000")
+    run.lab.invoke(1)
+    run.lab.wait_frozen()
+    run.close()
+    assert shapes(run) == [COLD]
+
+
 def test_an_environment_that_is_initialised_again_delays_the_request_whatever_its_type(run_source: RunSource) -> None:
     run = run_source(SOURCE, init_type=InitType.PROVISIONED_CONCURRENCY)
     for event in ("exit", 1):

@@ -103,6 +103,7 @@ HTTPS = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c"}
         ({**HTTPS, "ALL_PROXY": "socks5://proxy"}, "a proxy, ALL_PROXY"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "http_proxy": "http://proxy"}, "a proxy, http_proxy"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:secret@c"}, "a user in the endpoint's URL"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://bücher.example"}, "an endpoint that is not ASCII"),
         ({**HTTPS, "REQUESTS_CA_BUNDLE": "/ca.pem"}, "REQUESTS_CA_BUNDLE"),
         ({**HTTPS, "REQUESTS_CA_BUNDLE": "/ca.pem", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/mine.pem"}, ""),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "CURL_CA_BUNDLE": "/ca.pem"}, ""),

@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import trustme
 
 from coldspan_extension import urls
 from coldspan_extension.config import parse
 from coldspan_extension.export.connection import Connection, Unreachable
 from coldspan_extension.export.lean import tls_context
+from coldspan_testing import certificates
 from coldspan_testing.http_peer import OK, HttpPeer
 
+HERE = "DNS:localhost"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -106,33 +107,27 @@ def test_an_address_of_version_6_is_reached() -> None:
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an authority that is ours."""
+    return certificates.authority(tmp_path_factory.mktemp("issuer")).parent
 
 
 @pytest.fixture
-def certificate(authority: trustme.CA, tmp_path: Path) -> str:
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    return str(tmp_path / "ca.pem")
+def certificate(issuer: Path) -> str:
+    return str(issuer / "authority.pem")
 
 
-def server_context(issuer: trustme.CA, name: str = "localhost") -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    issuer.issue_cert(name).configure_cert(context)
-    return context
-
-
-def test_a_peer_with_the_right_certificate_is_trusted(authority: trustme.CA, certificate: str) -> None:
+def test_a_peer_with_the_right_certificate_is_trusted(issuer: Path, certificate: str) -> None:
     with (
-        HttpPeer([[OK]], server_context(authority)) as peer,
+        HttpPeer([[OK]], certificates.server_context(issuer, HERE)) as peer,
         connected(peer.url, OTEL_EXPORTER_OTLP_CERTIFICATE=certificate) as connection,
     ):
         assert connection.post([], b"", 5).status == 200
 
 
-def test_the_next_connection_resumes_the_session(authority: trustme.CA, certificate: str) -> None:
+def test_the_next_connection_resumes_the_session(issuer: Path, certificate: str) -> None:
     with (
-        HttpPeer([[OK], [OK]], server_context(authority)) as peer,
+        HttpPeer([[OK], [OK]], certificates.server_context(issuer, HERE)) as peer,
         connected(peer.url, OTEL_EXPORTER_OTLP_CERTIFICATE=certificate) as connection,
     ):
         for _ in range(2):
@@ -142,42 +137,41 @@ def test_the_next_connection_resumes_the_session(authority: trustme.CA, certific
 
 
 @pytest.mark.parametrize(
-    ("issued_by_ours", "name", "reason"),
-    [(False, "localhost", "certificate verify failed"), (True, "other.example", "certificate verify failed")],
+    ("issued_by_ours", "name"),
+    [(False, "DNS:localhost"), (True, "DNS:other.example")],
 )
 def test_a_peer_with_a_wrong_certificate_or_name_gets_nothing(
-    authority: trustme.CA, certificate: str, issued_by_ours: bool, name: str, reason: str
+    issuer: Path, certificate: str, tmp_path: Path, issued_by_ours: bool, name: str
 ) -> None:
-    tls = server_context(authority if issued_by_ours else trustme.CA(), name)
+    folder = issuer if issued_by_ours else certificates.authority(tmp_path).parent
+    tls = certificates.server_context(folder, name)
     with (
         HttpPeer([[OK]], tls) as peer,
         connected(peer.url, OTEL_EXPORTER_OTLP_CERTIFICATE=certificate) as connection,
-        pytest.raises(Unreachable, match=reason),
+        pytest.raises(Unreachable, match="certificate verify failed"),
     ):
         connection.post([], b"secret", 5)
     assert peer.requests == []
 
 
-def test_without_a_certificate_of_the_users_a_private_authority_is_refused(authority: trustme.CA) -> None:
+def test_without_a_certificate_of_the_users_a_private_authority_is_refused(issuer: Path) -> None:
     with (
-        HttpPeer([[OK]], server_context(authority)) as peer,
+        HttpPeer([[OK]], certificates.server_context(issuer, HERE)) as peer,
         connected(peer.url) as connection,
         pytest.raises(Unreachable, match="certificate verify failed"),
     ):
         connection.post([], b"secret", 5)
 
 
-def test_a_client_certificate_is_shown(authority: trustme.CA, certificate: str, tmp_path: Path) -> None:
-    tls = server_context(authority)
+def test_a_client_certificate_is_shown(issuer: Path, certificate: str) -> None:
+    tls = certificates.server_context(issuer, HERE)
     tls.verify_mode = ssl.CERT_REQUIRED
-    authority.configure_trust(tls)
-    mine = authority.issue_cert("me.example")
-    mine.private_key_pem.write_to_path(tmp_path / "key.pem")
-    mine.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    tls.load_verify_locations(certificate)
+    mine, key = certificates.issue(issuer, "client")
     environ = {
         "OTEL_EXPORTER_OTLP_CERTIFICATE": certificate,
-        "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(tmp_path / "key.pem"),
-        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(tmp_path / "chain.pem"),
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(key),
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(mine),
     }
     with HttpPeer([[OK]], tls) as peer, connected(peer.url, **environ) as connection:
         assert connection.post([], b"", 5).status == 200

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coldspan_extension.boot import Boot
 from coldspan_extension.config import parse
 from coldspan_extension.export.lane import choose
 
@@ -17,27 +18,45 @@ def memory(mb: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("environ", "init_type", "has_sdk", "lane", "reason"),
+    ("init_type", "is_repeated", "is_ahead"),
     [
-        (PLAIN, "on-demand", True, "lean", ""),
-        (memory(10_240), "on-demand", True, "lean", ""),
-        (memory(512), "provisioned-concurrency", True, "sdk", ""),
-        (memory(511), "provisioned-concurrency", True, "lean", ""),
-        (memory(1_024), "snap-start", True, "sdk", ""),
-        (memory(2_048), "lambda-managed-instances", True, "sdk", ""),
-        (PLAIN, "snap-start", True, "lean", ""),
-        (SDK, "on-demand", True, "sdk", ""),
-        ({**memory(1_024), **LEAN}, "snap-start", True, "lean", ""),
-        (GRPC, "on-demand", True, "sdk", ""),
-        (PROXY, "on-demand", True, "sdk", ""),
-        ({**GRPC, **LEAN}, "on-demand", True, "sdk", "the lean lane cannot do this: OTLP over gRPC"),
-        ({**PROXY, **LEAN}, "on-demand", True, "sdk", "the lean lane cannot do this: a proxy, HTTP_PROXY"),
-        (memory(1_024), "snap-start", False, "lean", ""),
-        (GRPC, "on-demand", False, "lean", "OTLP over gRPC needs what this layer was built without"),
-        (PROXY, "on-demand", False, "lean", "a proxy, HTTP_PROXY needs what this layer was built without"),
-        (SDK, "on-demand", False, "lean", "COLDSPAN_EXPORTER=sdk needs what this layer was built without"),
+        ("on-demand", False, False),
+        ("provisioned-concurrency", False, True),
+        ("snap-start", False, True),
+        ("lambda-managed-instances", False, True),
+        ("provisioned-concurrency", True, False),
+        ("", False, False),
     ],
 )
-def test_the_lane_of_each_case(environ: dict[str, str], init_type: str, has_sdk: bool, lane: str, reason: str) -> None:
-    choice = choose(parse(environ), init_type, has_sdk=has_sdk)
+def test_a_request_waits_for_an_init_on_demand_and_for_one_that_is_repeated(
+    init_type: str, is_repeated: bool, is_ahead: bool
+) -> None:
+    boot = Boot({"AWS_LAMBDA_INITIALIZATION_TYPE": init_type})
+    boot.is_repeated = is_repeated
+    assert boot.is_ahead is is_ahead
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_ahead", "has_sdk", "lane", "reason"),
+    [
+        (PLAIN, False, True, "lean", ""),
+        (memory(10_240), False, True, "lean", ""),
+        (memory(512), True, True, "sdk", ""),
+        (memory(511), True, True, "lean", ""),
+        (memory(1_024), True, True, "sdk", ""),
+        (PLAIN, True, True, "lean", ""),
+        (SDK, False, True, "sdk", ""),
+        ({**memory(1_024), **LEAN}, True, True, "lean", ""),
+        (GRPC, False, True, "sdk", ""),
+        (PROXY, False, True, "sdk", ""),
+        ({**GRPC, **LEAN}, False, True, "sdk", "the lean lane cannot do this: OTLP over gRPC"),
+        ({**PROXY, **LEAN}, False, True, "sdk", "the lean lane cannot do this: a proxy, HTTP_PROXY"),
+        (memory(1_024), True, False, "lean", ""),
+        (GRPC, False, False, "lean", "OTLP over gRPC needs what this layer was built without"),
+        (PROXY, False, False, "lean", "a proxy, HTTP_PROXY needs what this layer was built without"),
+        (SDK, False, False, "lean", "COLDSPAN_EXPORTER=sdk needs what this layer was built without"),
+    ],
+)
+def test_the_lane_of_each_case(environ: dict[str, str], is_ahead: bool, has_sdk: bool, lane: str, reason: str) -> None:
+    choice = choose(parse(environ), is_ahead=is_ahead, has_sdk=has_sdk)
     assert (choice.lane, choice.reason) == (lane, reason)

@@ -5,13 +5,20 @@ A scripted program is a Python script with the prelude below in front; what it s
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import boto3
 import pytest
+from botocore.config import Config
 
-from coldspan_lab.service import Function, Lab
+from coldspan_lab.service import Function, Lab, RuntimeClient
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+Connect = Callable[[Lab], "LambdaClient"]
 
 PRELUDE = f"""#!{sys.executable} -IS
 import http.client, json, os, signal, socket, sys, time
@@ -96,6 +103,31 @@ def next_invocation():
 
 def respond(request_id, body="null"):
     return call("POST", f"{RUNTIME}/invocation/{request_id}/response", body)
+
+class Streamed:
+    "A response that is sent while it is made, on a connection of its own."
+
+    def __init__(self, request_id, content_type="application/octet-stream"):
+        host, port = API.split(":")
+        self.connection = socket.create_connection((host, int(port)))
+        self.connection.sendall(
+            f"POST {RUNTIME}/invocation/{request_id}/response HTTP/1.1\\r\\nHost: {API}\\r\\n"
+            f"Content-Type: {content_type}\\r\\nLambda-Runtime-Function-Response-Mode: streaming\\r\\n"
+            "Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\\r\\n"
+            "Transfer-Encoding: chunked\\r\\n\\r\\n".encode())
+
+    def write(self, data):
+        self.connection.sendall(b"%x\\r\\n%b\\r\\n" % (len(data), data))
+
+    def end(self, **trailers):
+        "The reply."
+        lines = "".join(f"{name.replace('_', '-')}: {value}\\r\\n" for name, value in trailers.items())
+        self.connection.sendall(f"0\\r\\n{lines}\\r\\n".encode())
+        return self.reply()
+
+    def reply(self):
+        self.connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: self.connection.recv(65536), b"")).decode()
 """
 
 
@@ -131,6 +163,7 @@ class StartLab(Protocol):
         source: str = "",
         *,
         runtime: str | None = None,
+        bootstrap: str | None = None,
         extensions: dict[str, str] | None = None,
         layer: Path | None = None,
         faults: tuple[str, ...] = (),
@@ -140,14 +173,15 @@ class StartLab(Protocol):
 
 @pytest.fixture
 def start_lab(tmp_path: Path) -> Iterator[StartLab]:
-    """A lab with the function `source` (app.py) under awslambdaric, or else with a scripted runtime; it ends with the
-    test, or with its own `with` block."""
+    """A lab with the function `source` (app.py) under awslambdaric, or else with a scripted runtime, as
+    AWS_LAMBDA_EXEC_WRAPPER or the layer's bootstrap; it ends with the test, or with its own `with` block."""
     labs: list[ScriptedLab] = []
 
     def start(
         source: str = "",
         *,
         runtime: str | None = None,
+        bootstrap: str | None = None,
         extensions: dict[str, str] | None = None,
         layer: Path | None = None,
         faults: tuple[str, ...] = (),
@@ -161,7 +195,10 @@ def start_lab(tmp_path: Path) -> Iterator[StartLab]:
             environment["AWS_LAMBDA_EXEC_WRAPPER"] = str(tmp_path / "runtime")
         for name, program in (extensions or {}).items():
             write_program(tmp_path / "layer" / "extensions" / name, PRELUDE + EXTENSION, program)
-        if extensions:
+        if bootstrap is not None:
+            write_program(tmp_path / "layer" / "coldspan-bootstrap", PRELUDE + RUNTIME, bootstrap)
+            settings["runtime"] = RuntimeClient.COLDSPAN
+        if extensions or bootstrap is not None:
             layer = tmp_path / "layer"
         function = Function(tmp_path / "function", environment=environment, **settings)
         lab = ScriptedLab(function, layer=layer, faults=faults)
@@ -172,3 +209,20 @@ def start_lab(tmp_path: Path) -> Iterator[StartLab]:
     yield start
     for lab in labs:
         lab.stop()
+
+
+@pytest.fixture
+def connect() -> Connect:
+    """boto3's client of a lab."""
+
+    def connect(lab: Lab) -> "LambdaClient":
+        return boto3.client(
+            "lambda",
+            endpoint_url=lab.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    return connect

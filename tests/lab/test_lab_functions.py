@@ -2,19 +2,13 @@
 
 import base64
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from coldspan_lab.service import Lab
-
 if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
-    from tests.lab.conftest import StartLab
+    from tests.lab.conftest import Connect, StartLab
 
 SOURCE = """
 import json, os, sys, time
@@ -31,29 +25,12 @@ def unserialisable(event, context): return object()
 def environment(event, context): return dict(os.environ)
 """
 
-Connect = Callable[[Lab], "LambdaClient"]
-
-
-@pytest.fixture
-def connect() -> Connect:
-    def connect(lab: Lab) -> "LambdaClient":
-        return boto3.client(
-            "lambda",
-            endpoint_url=lab.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="any",
-            aws_secret_access_key="any",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-    return connect
-
 
 def answer(reply: Any) -> Any:
     return json.loads(reply["Payload"].read())
 
 
-def test_a_function_gets_event_and_context_and_its_answer_comes_back(start_lab: "StartLab", connect: Connect) -> None:
+def test_a_function_gets_event_and_context_and_its_answer_comes_back(start_lab: "StartLab", connect: "Connect") -> None:
     client = connect(start_lab(SOURCE, handler="app.ok", timeout_s=5))
     context = base64.b64encode(json.dumps({"custom": {"k": "v"}}).encode()).decode()
     reply = client.invoke(FunctionName="function", Payload=b'{"a": [1]}', ClientContext=context, LogType="Tail")
@@ -70,7 +47,9 @@ def test_a_function_gets_event_and_context_and_its_answer_comes_back(start_lab: 
     assert "\tInit Duration: " in log[-1]
 
 
-def test_the_trace_header_reaches_the_function_and_its_root_the_caller(start_lab: "StartLab", connect: Connect) -> None:
+def test_the_trace_header_reaches_the_function_and_its_root_the_caller(
+    start_lab: "StartLab", connect: "Connect"
+) -> None:
     lab = start_lab(SOURCE, handler="app.environment")
     header = "Root=1-5f35ae12-0c0fec141ab77a00bc047aa2;Parent=2be948a625588e32;Sampled=1"
     given = lab.invoke(trace_header=header)
@@ -81,7 +60,7 @@ def test_the_trace_header_reaches_the_function_and_its_root_the_caller(start_lab
 
 
 def test_an_exception_is_answered_as_the_runtime_posted_it_and_the_environment_stays(
-    start_lab: "StartLab", connect: Connect
+    start_lab: "StartLab", connect: "Connect"
 ) -> None:
     lab = start_lab(SOURCE, handler="app.fails")
     replies = [connect(lab).invoke(FunctionName="function") for _ in range(2)]
@@ -164,7 +143,7 @@ def test_the_runtime_has_lambdas_variables_and_none_of_this_shells(
     assert "PYTHONPATH" not in variables
 
 
-def test_a_tenant_is_named_to_the_function_and_in_its_events(start_lab: "StartLab", connect: Connect) -> None:
+def test_a_tenant_is_named_to_the_function_and_in_its_events(start_lab: "StartLab", connect: "Connect") -> None:
     lab = start_lab("def handler(event, context): return context.tenant_id")
     assert answer(connect(lab).invoke(FunctionName="function", TenantId="blue")) == "blue"
     lab.wait_frozen()
@@ -172,7 +151,7 @@ def test_a_tenant_is_named_to_the_function_and_in_its_events(start_lab: "StartLa
         assert lab.records(kind)[0]["tenantId"] == "blue"
 
 
-def test_event_and_dry_run_are_answered_at_once(start_lab: "StartLab", connect: Connect) -> None:
+def test_event_and_dry_run_are_answered_at_once(start_lab: "StartLab", connect: "Connect") -> None:
     lab = start_lab(SOURCE, handler="app.ok")
     client = connect(lab)
     assert client.invoke(FunctionName="function", InvocationType="DryRun")["StatusCode"] == 204
@@ -187,7 +166,7 @@ def test_event_and_dry_run_are_answered_at_once(start_lab: "StartLab", connect: 
     "name",
     ["function:$LATEST", "012345678912:function:function", "arn:aws:lambda:us-east-1:012345678912:function:function"],
 )
-def test_a_function_goes_by_its_name_and_by_its_arn(start_lab: "StartLab", connect: Connect, name: str) -> None:
+def test_a_function_goes_by_its_name_and_by_its_arn(start_lab: "StartLab", connect: "Connect", name: str) -> None:
     lab = start_lab(SOURCE, handler="app.ok")
     assert connect(lab).invoke(FunctionName=name, InvocationType="DryRun")["StatusCode"] == 204
 
@@ -201,7 +180,7 @@ def test_a_function_goes_by_its_name_and_by_its_arn(start_lab: "StartLab", conne
     ],
 )
 def test_a_bad_call_gets_lambdas_error(
-    start_lab: "StartLab", connect: Connect, call: dict[str, Any], status: int, code: str, message: str
+    start_lab: "StartLab", connect: "Connect", call: dict[str, Any], status: int, code: str, message: str
 ) -> None:
     client = connect(start_lab(SOURCE))
     with pytest.raises(ClientError) as raised:

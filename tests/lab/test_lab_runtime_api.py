@@ -142,7 +142,7 @@ def test_an_error_posted_while_restoring_ends_the_restore(start_lab: "StartLab",
         runtime=f"""{SNAPSHOT}
 restore("next")
 headers = {{"Lambda-Runtime-Function-Error-Type": "Runtime.AfterRestoreError"}}
-say(status=call("POST", f"{{RUNTIME}}/{call}", "{{}}", headers)[0])
+call("POST", f"{{RUNTIME}}/{call}", "{{}}", headers)
 time.sleep(60)
 """,
         init_type=InitType.SNAP_START,
@@ -151,7 +151,6 @@ time.sleep(60)
     given = lab.invoke()
     assert (given.status, given.exception) == (400, "SnapStartException")
     lab.wait_frozen()
-    assert lab.said("function") == [{"status": 202}]
     assert lab.types()[-3:] == ["restoreStart", "restoreRuntimeDone", "restoreReport"]
     for record in lab.records("restoreRuntimeDone") + lab.records("restoreReport"):
         assert (record["status"], record["errorType"]) == ("error", "Runtime.AfterRestoreError")

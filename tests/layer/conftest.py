@@ -15,6 +15,12 @@ def tree() -> Path:
 
 
 @pytest.fixture(scope="session")
+def lean_tree() -> Path:
+    """The same without the dependencies."""
+    return trees.layer_tree(lean_only=True)
+
+
+@pytest.fixture(scope="session")
 def zip_report(tmp_path_factory: pytest.TempPathFactory) -> BuildReport:
     """A zip for the running Python, as built."""
     return build(tmp_path_factory.mktemp("zip") / "layer.zip", python=current_python(), arch="x86_64")

@@ -21,6 +21,11 @@ def test_unknown_architecture_is_refused(tmp_path: Path) -> None:
         build(tmp_path / "layer.zip", arch="aarch64")
 
 
+def test_a_lean_only_layer_with_grpc_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="--lean-only and --with-grpc: expected one of them"):
+        build(tmp_path / "layer.zip", lean_only=True, with_grpc=True)
+
+
 def test_missing_interpreter_is_said_with_the_ways_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"no python3\.99 on PATH or in .*\(pyenv install 3\.99, uv python"):
         build(tmp_path / "layer.zip", python="3.99")

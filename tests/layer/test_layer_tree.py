@@ -1,23 +1,27 @@
 """What lands in /opt."""
 
+import ast
 import importlib.util
 import os
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+import requests
 
 import coldspan_extension
 import coldspan_layer
 import coldspan_wrapper
-from coldspan_layer import archive
+from coldspan_layer import archive, trust, unused
 from coldspan_layer.builder import build, current_python
 from coldspan_layer.vendor import requirements
 
 UNCHECKED_HASH = 0b01  # PEP 552: bit 0 hash-based, bit 1 checked against the source
+SITE_PACKAGES = Path(requests.__file__).parents[1]
 OPT = Path(coldspan_layer.__file__).parent / "opt"
 
 
@@ -107,6 +111,7 @@ def test_dependencies_import_from_the_tree_alone(tree: Path) -> None:
 
 def test_licence_of_every_distribution_travels_along(tree: Path) -> None:
     assert "Apache License" in (tree / "coldspan" / "LICENSE").read_text()
+    assert "Mozilla Public License" in (tree / "coldspan" / "LICENSE.certifi").read_text()
     for vendored in (tree / "coldspan" / "vendor").glob("*.dist-info"):
         files = {path.name for path in vendored.rglob("*") if path.is_file()}
         assert [name for name in files if name.lower().startswith(("licen", "copying"))], vendored
@@ -142,3 +147,57 @@ def test_layer_replaces_an_older_one_and_leaves_nothing_beside_it(tmp_path: Path
     build(older, python=current_python())
     assert (older / "coldspan" / "python").read_text() == f"{current_python()}\n"
     assert names(tmp_path) == {"layer"}
+
+
+def test_a_lean_only_layer_is_the_same_without_the_dependencies(tree: Path, lean_tree: Path) -> None:
+    def contents(of: Path) -> dict[str, bytes]:
+        return {path.relative_to(of).as_posix(): path.read_bytes() for path in archive.files(of)}
+
+    full = {name: content for name, content in contents(tree).items() if not name.startswith("coldspan/vendor/")}
+    assert contents(lean_tree) == {**full, "coldspan/lean-only": b""}
+
+
+@pytest.mark.parametrize("fixture", ["tree", "lean_tree"])
+def test_the_certificates_that_an_endpoint_is_verified_by_are_in_the_layer(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    store = request.getfixturevalue(fixture) / "coldspan" / "trust"
+    bundle = trust.certificates(trust.installed_bundle())
+    assert sorted(path.read_text() for path in store.iterdir()) == sorted(bundle)
+
+
+@pytest.mark.parametrize("pattern", unused.UNUSED)
+def test_each_row_of_what_is_unused_names_something_that_would_be_there(tree: Path, pattern: str) -> None:
+    assert list(SITE_PACKAGES.glob(pattern))
+    left = {path.name for path in (tree / "coldspan" / "vendor").glob(pattern) if path.is_file()}
+    assert left <= unused.USED
+
+
+def test_nothing_that_stays_imports_something_that_went(tree: Path) -> None:
+    vendor = tree / "coldspan" / "vendor"
+    own = names(vendor)
+    missing = {
+        (path.relative_to(vendor).as_posix(), module)
+        for path in vendor.rglob("*.py")
+        for module in imported(path, vendor)
+        if module.partition(".")[0] in own and is_there(SITE_PACKAGES, module) and not is_there(vendor, module)
+    }
+    assert missing == {("urllib3/__init__.py", "urllib3.contrib.emscripten")}  # where it runs in a browser
+
+
+def is_there(root: Path, module: str) -> bool:
+    path = root / module.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imported(path: Path, root: Path) -> Iterator[str]:
+    """The modules that a source's import statements may mean, wherever they stand in it."""
+    package = path.relative_to(root).parent.parts
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            around = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*around, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)

@@ -5,6 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from coldspan_report.traces import ERROR, SERVER, Event, Span
+from coldspan_testing.chromium import browser
+
+__all__ = ["browser", "server", "span"]
 
 MS = 1_000_000
 T0 = 1_795_508_392_000 * MS

@@ -130,10 +130,11 @@ def test_spans_that_take_no_time_or_go_backwards_have_a_tick(span: MakeSpan, ser
 
 
 def test_names_cannot_steer_the_terminal(server: MakeSpan) -> None:
-    shown = text_of(server("a\x1b[31m\nb", 0, 10, error=True, error__type="\x07bell"))
+    told = {"coldspan.overhead.\x1b[31m": 0.1}
+    shown = text_of(server("a\x1b[31m\nb", 0, 10, error=True, error__type="\x07bell", **told))
     assert "\x1b" not in shown
     assert "\x07" not in shown
-    assert len(shown.splitlines()) == 2
+    assert len(shown.splitlines()) == 3
 
 
 def test_errors_are_red_where_colours_are_to_be_had(span: MakeSpan, server: MakeSpan) -> None:

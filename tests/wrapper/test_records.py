@@ -98,7 +98,7 @@ def test_an_unreadable_record_costs_that_record_alone() -> None:
     data, _ = frame(7, iter([*encode(records.LOAD_BEGIN, 0, 1), unknown, *encode(records.LOAD_END, 0, 2)]))
     decoder = Decoder()
     assert [r.kind for r in decoder.feed(data)] == [records.LOAD_BEGIN, records.LOAD_END]
-    assert decoder.fault == "record kind 99, expected 1 to 16"
+    assert decoder.fault == "record kind 99, expected 1 to 18"
 
 
 def test_text_that_utf8_cannot_carry_arrives_escaped() -> None:

@@ -40,6 +40,10 @@ class Channel:
         except OSError as error:
             self.problem = str(error)
 
+    def keep(self, record: "list[bytes]") -> None:
+        """Leaves what records.encode made to the next write."""
+        self._fresh.append(record)
+
     def write(self, record: "list[bytes]") -> None:
         """Sends what records.encode made. Any thread may call it, and a signal handler or finalizer within a call of
         its own thread: whoever comes while another call is sending leaves the record to that call."""

@@ -43,6 +43,7 @@ MAX_ORIGIN = 250
 MAX_IMPORTER_FRAMES = 8
 MAX_OPEN_LINES = 64
 
+_OURS = "coldspan_wrapper."
 _MACHINERY = frozenset(("importlib._bootstrap", "importlib._bootstrap_external", "importlib"))
 
 _REPLACED = ("_ModuleLockManager", "_init_module_attrs", "_verbose_message")
@@ -128,7 +129,8 @@ class ImportObserver:
 
             def __enter__(lock) -> "Any":  # noqa: N805 - `self` is the observer
                 name = lock._name
-                if name not in modules:  # loaded already, or being loaded: by a circle, or by another thread
+                # Else it is loaded already, or being loaded: by a circle, or by another thread.
+                if name not in modules and not name.startswith(_OURS):
                     try:
                         frame = getframe(2)  # 0 is this, 1 _find_and_load; an import statement is right behind
                         importer = frame.f_globals.get("__name__")

@@ -50,14 +50,9 @@ def exec_untouched(command: "list[str]") -> "NoReturn":
 
 
 def _observe(clocks: "tuple[int, int, int]") -> "Recorder":
-    from coldspan_wrapper import awslambdaric, records
-    from coldspan_wrapper.channel import Channel
-    from coldspan_wrapper.recorder import Recorder
+    from coldspan_wrapper import awslambdaric, recording
 
-    recorder = Recorder(Channel(os.environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH))
-    recorder.hello(*clocks)
-    if os.environ.get("COLDSPAN_IMPORTS", "").strip().lower() != "off":
-        recorder.observe_imports(samples=os.environ.get("COLDSPAN_MODULE_BODY", "").strip().lower() != "off")
+    recorder = recording.start(clocks)
     awslambdaric.observe(recorder)
     return recorder
 

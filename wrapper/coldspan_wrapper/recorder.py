@@ -17,12 +17,21 @@ OUTSIDE, LOADING, DECODING, HANDLING, ENCODING = "", "load", "decode", "handler"
 SNAPSHOT, RESTORING = "snapshot", "restore"  # SnapStart: the function's hooks before the one and after the other
 """Where the runtime client is; the `where` of an error record."""
 
+SMALL = 65536
+"""Bytes of an event or response that is decoded, or posted, in no time: the record before it can go with the one after
+it. Each write costs the response 20 µs or more, with the extension that it wakes."""
+
+
+class SwitchedOff(Exception):
+    """Nothing is to be recorded."""
+
 
 class Recorder:
     """Observations of one process. `fault` is the first exception of our own, after which nothing is recorded."""
 
-    def __init__(self, channel: "Channel") -> None:
-        self.fault: Exception | None = None
+    def __init__(self, channel: "Channel | None") -> None:
+        """Without a channel, nothing is recorded."""
+        self.fault: Exception | None = SwitchedOff() if channel is None else None
         self._channel = channel
         self._invocation = 0
         self._where = OUTSIDE
@@ -60,7 +69,7 @@ class Recorder:
         self._samples = samples
 
     def ready(self, started_ns: int) -> None:
-        """The wrapper's start is over: all since its first line was our own time."""
+        """Recording is set up: all since then was our own time."""
         self._spent_ns = time.monotonic_ns() - started_ns
 
     def spent(self, since_ns: int) -> None:
@@ -124,6 +133,7 @@ class Recorder:
             text("lambda-runtime-invoked-function-arn", ""),
             text("lambda-runtime-trace-id", ""),
             len(event),
+            later=len(event) < SMALL,
         )
 
     def handler_began(self, event: object = None) -> None:
@@ -147,11 +157,23 @@ class Recorder:
         self.handler_ended()
         size = len(body) if isinstance(body, (bytes, str)) else 0
         reported = body if error and isinstance(body, str) else ""
-        self._write(records.RESPONSE_BEGIN, now, size, self._spent_ns, reported)
+        self._write(records.RESPONSE_BEGIN, now, size, self._spent_ns, reported, later=size < SMALL)
 
     def response_ended(self, problem: str = "") -> None:
         """The Runtime API accepted the response; or `problem` says why not."""
         self._write(records.RESPONSE_END, time.monotonic_ns(), problem)
+        self._where = OUTSIDE
+
+    def stream_began(self, began_ns: int) -> None:
+        """The first byte of a streamed response was written, while the handler goes on, or after it."""
+        self._write(records.STREAM_BEGIN, began_ns, self._spent_ns, since_ns=time.monotonic_ns())
+
+    def stream_ended(self, ended_ns: int, size: int, problem: str = "", reported: str = "") -> None:
+        """The streamed response was accepted at `ended_ns`, or given up, and the handler is over too. `reported` is the
+        error JSON that went out with it."""
+        now_ns = time.monotonic_ns()
+        self.handler_ended()
+        self._write(records.STREAM_END, ended_ns, size, problem, reported, since_ns=now_ns)
         self._where = OUTSIDE
 
     def failed(self, error: BaseException, *, fatal: bool = False) -> None:
@@ -170,20 +192,26 @@ class Recorder:
             return
         began_ns, now_ns = time.thread_time_ns(), time.monotonic_ns()
         try:
-            self._channel.write(records.encode(records.IMPORTS, self._invocation, now_ns, lines))
+            self._send(records.IMPORTS, now_ns, lines)
         except Exception as fault:
             self._disable(fault)
         self._spent_ns += time.thread_time_ns() - began_ns
 
-    def _write(self, kind: int, at_ns: int, *values: "records.Value") -> None:
-        """`at_ns` is when the caller was entered: from there on it is our own time that passes."""
+    def _write(self, kind: int, at_ns: int, *values: "records.Value", since_ns: int = 0, later: bool = False) -> None:
+        """`at_ns` is when the caller was entered, or `since_ns` is: from there on it is our own time that passes.
+        `later`: with the record that follows."""
         if self.fault is not None:
             return
         try:
-            self._channel.write(records.encode(kind, self._invocation, at_ns, *values))
+            self._send(kind, at_ns, *values, later=later)
         except Exception as fault:
             self._disable(fault)
-        self.spent(at_ns)
+        self.spent(since_ns or at_ns)
+
+    def _send(self, kind: int, at_ns: int, *values: "records.Value", later: bool = False) -> None:
+        if self._channel is not None:
+            write = self._channel.keep if later else self._channel.write
+            write(records.encode(kind, self._invocation, at_ns, *values))
 
     def _disable(self, fault: Exception) -> None:
         """Ends recording, and tells the extension why, if that much still works. What a signal handler of the user's
@@ -195,7 +223,7 @@ class Recorder:
         self.fault = fault
         try:
             reason = f"{type(fault).__name__}: {fault}"
-            self._channel.write(records.encode(records.DISABLED, self._invocation, time.monotonic_ns(), reason))
+            self._send(records.DISABLED, time.monotonic_ns(), reason)
         except Exception:
             pass  # the channel itself is what broke: `fault` keeps the first reason
 
@@ -211,8 +239,9 @@ def _is_users(fault: Exception) -> bool:
 def describe(error: BaseException) -> "tuple[str, str, str]":
     """Type, message and stack of an exception, as OpenTelemetry's exception event names them.
 
-    The type is fully qualified, built-ins bare. A fault of the runtime client has the type and message that it reports
-    to Lambda, for example Runtime.ImportModuleError. What the exception's own code raises meanwhile costs that part.
+    The type is fully qualified, built-ins bare. A fault of the runtime client, AWS's or ours, has the type and message
+    that it reports to Lambda, for example Runtime.ImportModuleError. What the exception's own code raises meanwhile
+    costs that part.
     """
     import traceback  # loaded already: the runtime client imports it
 
@@ -220,7 +249,7 @@ def describe(error: BaseException) -> "tuple[str, str, str]":
     name = of_type.__qualname__ if of_type.__module__ == "builtins" else f"{of_type.__module__}.{of_type.__qualname__}"
     message = stack = ""
     try:
-        if of_type.__name__ == "FaultException" and of_type.__module__.startswith("awslambdaric."):
+        if of_type.__name__ == "FaultException" and of_type.__module__.startswith(_RUNTIME_CLIENTS):
             name, message = str(error.exception_type), str(error.msg)  # type: ignore[attr-defined]
         else:
             message = str(error)
@@ -243,11 +272,11 @@ def without_ours(trace: "TracebackType | None") -> "TracebackType | None":
 
 
 def _is_ours(trace: "TracebackType") -> bool:
-    # By its globals, since some of our code bears another file's name; start.py shares them with the script it runs.
+    # By its globals, since some of our code bears another file's name; by its file, since scripts are all __main__.
     frame = trace.tb_frame
     module = str(frame.f_globals.get("__name__", ""))
-    return module.startswith("coldspan_wrapper.") or frame.f_code.co_filename == _START
+    return module.startswith("coldspan_wrapper.") or frame.f_code.co_filename.startswith(_PACKAGE)
 
 
-_PACKAGE = __file__.rpartition("/")[0]
-_START = _PACKAGE + "/start.py"
+_RUNTIME_CLIENTS = ("awslambdaric.", "coldspan_wrapper.runtime.")
+_PACKAGE = __file__.rpartition("/")[0] + "/"

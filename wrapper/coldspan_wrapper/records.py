@@ -53,6 +53,8 @@ DISABLED = 13
 IMPORTS = 14
 RESTORE_BEGIN = 15
 RESTORE_END = 16
+STREAM_BEGIN = 17
+STREAM_END = 18
 
 NAMES = {
     HELLO: "hello",
@@ -71,6 +73,8 @@ NAMES = {
     IMPORTS: "imports",
     RESTORE_BEGIN: "restore begin",
     RESTORE_END: "restore end",
+    STREAM_BEGIN: "stream begin",
+    STREAM_END: "stream end",
 }
 
 FIELDS = {
@@ -116,6 +120,13 @@ FIELDS = {
     # SnapStart: the hooks before the snapshot are done and the runtime waits for its restore; it is restored.
     RESTORE_BEGIN: (),
     RESTORE_END: (("wall_ns", INT),),  # CLOCK_REALTIME at the same instant: both clocks jumped
+    # A response that is streamed, from its first byte on; mostly while the handler goes on.
+    STREAM_BEGIN: (("overhead_ns", INT),),  # as of RESPONSE_BEGIN
+    STREAM_END: (
+        ("size", INT),  # bytes, the prelude of an HTTP response among them
+        ("problem", TEXT),  # why it was not accepted; empty when it was
+        ("reported", TEXT),  # the error JSON in its trailers, cut to MAX_TEXT; empty where the handler did not fail
+    ),
 }
 
 

@@ -102,6 +102,8 @@ static int extension_call(struct connection *from, const struct message *message
         mark("extension-next", extension - platform.extensions, now_ns());
     } else if (!strcmp(path, "PUT /2022-07-01/telemetry"))
         subscribe_extension(from, message);
+    else if (strstr(path, "/error"))
+        die("%s: %s: %.*s", extension->name, path, (int)message->length, message->body);
     else
         return 0;
     return 1;

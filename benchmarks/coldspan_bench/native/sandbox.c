@@ -17,6 +17,7 @@
 
 static const struct spec *the_spec;
 static int requests = -1;
+static pid_t launcher_pid;
 
 static void append(const char **list, size_t most, const char *value)
 {
@@ -57,6 +58,12 @@ void read_spec(const char *path, struct spec *spec)
         else TEXT("usage", usage);
         else TEXT("usage-key", usage_key);
         else TEXT("throttled", throttled);
+        else TEXT("freezer", freezer);
+        else TEXT("freeze", freeze);
+        else TEXT("thaw", thaw);
+        else TEXT("frozen", frozen);
+        else TEXT("frozen-text", frozen_text);
+        else TEXT("outside", outside);
         else LIST("extension", extensions);
         else LIST("runtime", runtime);
         else TEXT("directory", directory);
@@ -121,6 +128,7 @@ static void serve(int service)
     for (int number = 0; number < count; number++)
         if (started[number] > 0)
             kill(-started[number], SIGKILL);
+    thaw(); /* what is frozen does not die */
     _exit(0);
 }
 
@@ -139,6 +147,7 @@ void prepare_launcher(const struct spec *spec)
         close(ends[0]);
         serve(ends[1]);
     }
+    launcher_pid = pid;
     close(ends[1]);
     if (read(requests, &ready, 1) != 1)
         die("the launcher could not enter its cgroups");
@@ -195,4 +204,27 @@ void write_text(const char *file, const char *text)
     if (descriptor < 0 || write(descriptor, text, strlen(text)) < 0)
         die("%s does not take %s", file ? file : "(no file)", text);
     close(descriptor);
+}
+
+void freeze(void)
+{
+    static int left; /* the launcher has nothing to start any more */
+    char text[4096], pid[32];
+    if (!left++) {
+        snprintf(pid, sizeof pid, "%d", launcher_pid);
+        write_text(the_spec->outside, pid);
+    }
+    write_text(the_spec->freezer, the_spec->freeze);
+    do {
+        int file = open(the_spec->frozen, O_RDONLY | O_CLOEXEC);
+        ssize_t size = read(file, text, sizeof text - 1);
+        text[size > 0 ? size : 0] = 0;
+        close(file);
+    } while (!strstr(text, the_spec->frozen_text));
+}
+
+void thaw(void)
+{
+    if (the_spec->freezer)
+        write_text(the_spec->freezer, the_spec->thaw);
 }

@@ -13,6 +13,9 @@ struct spec {
     const char *cgroups[8];        /* files that take a process's id */
     const char *quota, *init_quota, *invoke_quota; /* a file, and what is written to it when */
     const char *usage, *usage_key, *throttled;     /* files to sample */
+    const char *freezer, *freeze, *thaw;           /* a file, and what is written to it; none: never frozen */
+    const char *frozen, *frozen_text;              /* a file, and what it says when everything has stopped */
+    const char *outside;                           /* as cgroups: where the launcher goes, so that it is not frozen */
     const char *extensions[8];
     const char *runtime[16];
     const char *directory;         /* the runtime's */
@@ -45,5 +48,9 @@ int64_t cpu_ns(pid_t pid);
 int64_t number_in(const char *file, const char *key);
 
 void write_text(const char *file, const char *text);
+
+/* Stops the environment's processes, wherever they are, and returns when they have stopped. */
+void freeze(void);
+void thaw(void);
 
 #endif

@@ -6,7 +6,8 @@
    when they have asked again; at the end SIGTERM to the runtime, SHUTDOWN to the extensions when it is gone.
 
    A latency runs from before the event is written to the runtime until its whole response has been read. While one is
-   running, and during init, no telemetry is pushed: in Lambda, too, the first batch comes after the first event.
+   running, and during init, no telemetry is pushed: in Lambda, too, the first batch comes after the first event. Where
+   the environment is to be frozen between invocations, what comes due meanwhile is pushed after the next response.
 
    Usage: service SPECIFICATION (sandbox.h). Prints "name number value" lines, times in ns of CLOCK_MONOTONIC. */
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "loop.h"
@@ -168,6 +170,7 @@ static void invoke(int number)
     platform.runtime_waiting = -1;
     platform.responded = 0;
     platform.measuring = 1;
+    thaw();
     int64_t sent_ns = now_ns();
     reply(fd, "200 OK", headers, "{}");
     tell_extensions(event);
@@ -187,7 +190,11 @@ static void invoke(int number)
     emit("platform.report", "\"requestId\":\"%s\",\"status\":\"success\",\"metrics\":{\"durationMs\":%.3f,"
          "\"billedDurationMs\":%.0f,\"memorySizeMB\":%d,\"maxMemoryUsedMB\":%d}", id, (free_ns - sent_ns) / 1e6,
          (free_ns - sent_ns) / 1e6 + 0.5, platform.spec.memory_mb, platform.spec.memory_mb / 2);
-    must(is_told, "the telemetry to be taken");
+    if (platform.spec.freezer) {
+        freeze();
+        platform.measuring = 1; /* what is due is pushed after the next response */
+    } else
+        must(is_told, "the telemetry to be taken");
     until(never, free_ns + IDLE_NS - now_ns());
 }
 
@@ -196,6 +203,8 @@ static void shut_down(void)
     char event[256];
     int64_t begin_ns = now_ns();
     platform.stopping = 1;
+    platform.measuring = 0;
+    thaw();
     mark("shutdown", 0, begin_ns);
     kill(-platform.runtime.pid, platform.started_count ? SIGTERM : SIGKILL);
     if (!until(runtime_gone, RUNTIME_SHUTDOWN_NS)) {
@@ -214,6 +223,7 @@ int main(int count, char **arguments)
 {
     if (count != 2)
         die("usage: service SPECIFICATION");
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for what we measure; the launcher ends what it started */
     read_spec(arguments[1], &platform.spec);
     const struct spec *spec = &platform.spec;
     prepare_loop();

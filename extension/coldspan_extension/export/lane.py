@@ -4,7 +4,6 @@ seconds to load on a small function."""
 import sys
 
 from coldspan_extension import tree
-from coldspan_extension.boot import INIT_AHEAD
 from coldspan_extension.config import LEAN, SDK, Config
 from coldspan_extension.export import Exported, Exporter
 from coldspan_extension.log import Log
@@ -24,8 +23,9 @@ class Choice:
         self.reason = reason
 
 
-def choose(config: Config, init_type: str, *, has_sdk: bool) -> Choice:
-    """Of the lanes `sdk` and `lean`; `has_sdk` is whether the layer has what the first one needs.
+def choose(config: Config, *, is_ahead: bool, has_sdk: bool) -> Choice:
+    """The lane, `sdk` or `lean`. `is_ahead`: init is on nobody's path (Boot.is_ahead). `has_sdk`: the layer has what
+    the first one needs.
 
     What only the sdk lane can do goes there, whatever was asked for, if the layer has it. Else: as asked for, and in
     `auto` the sdk lane where its load is on nobody's path or bill.
@@ -38,7 +38,7 @@ def choose(config: Config, init_type: str, *, has_sdk: bool) -> Choice:
         return Choice(SDK, f"the lean lane cannot do this: {only_sdk}" if config.lane == LEAN else "")
     if config.lane in (SDK, LEAN):
         return Choice(config.lane)
-    return Choice(SDK if init_type in INIT_AHEAD and config.memory_mb >= ROOMY_MB else LEAN)
+    return Choice(SDK if is_ahead and config.memory_mb >= ROOMY_MB else LEAN)
 
 
 def has_sdk() -> bool:

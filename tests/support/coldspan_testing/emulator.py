@@ -83,10 +83,10 @@ class Emulator:
 
     def __enter__(self) -> "Emulator":
         api, front = free_port(), free_port()
-        emulator = [str(binary()), "--log-level", "info", "--runtime-api-address", f"127.0.0.1:{api}"]
+        emulator = [self._binary(), "--log-level", "info", "--runtime-api-address", f"127.0.0.1:{api}"]
         emulator += ["--runtime-interface-emulator-address", f"127.0.0.1:{front}", *self._command]
         self._process = subprocess.Popen(
-            [*isolated(), "sh", "-c", 'mount --bind "$0" /opt && exec "$@"', str(self._layer), *emulator],
+            [*isolated(), *self._prepared(), *emulator],
             cwd=self._function,
             env={"PATH": os.environ["PATH"], "LAMBDA_TASK_ROOT": str(self._function), **self._environment},
             stdin=subprocess.DEVNULL,
@@ -105,6 +105,13 @@ class Emulator:
             self._kill()
             raise
         return self
+
+    def _binary(self) -> str:
+        return str(binary())
+
+    def _prepared(self) -> list[str]:
+        """The prefix that gives the emulator its surroundings, in namespaces of its own."""
+        return ["sh", "-c", 'mount --bind "$0" /opt && exec "$@"', str(self._layer)]
 
     def __exit__(self, *exc_info: object) -> None:
         try:

@@ -6,12 +6,14 @@ with OtlpReceiver(answers=[Refuse(503)]) as receiver:       # the first export i
 """
 
 import gzip
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -88,7 +90,9 @@ class OtlpReceiver:
     endpoint_http: str
     endpoint_grpc: str
 
-    def __init__(self, answers: Iterable[Answer] = ()) -> None:
+    def __init__(self, answers: Iterable[Answer] = (), tls: ssl.SSLContext | None = None) -> None:
+        """With `tls`, OTLP/HTTP is spoken over it."""
+        self._tls = tls
         self._answers = iter(answers)
         self._changed = threading.Condition()
         self._received: list[Received] = []
@@ -96,9 +100,13 @@ class OtlpReceiver:
     def __enter__(self) -> "OtlpReceiver":
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _http_handler(self._take))
         self._http.daemon_threads = True
+        if self._tls is not None:
+            self._http.socket = self._tls.wrap_socket(
+                self._http.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
-        self.endpoint_http = f"http://127.0.0.1:{self._http.server_port}"
+        self.endpoint_http = f"http{'s' if self._tls else ''}://127.0.0.1:{self._http.server_port}"
         self._grpc = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]
             _GrpcService(self._take), self._grpc
@@ -191,8 +199,9 @@ def _http_handler(take: Callable[[str, Mapping[str, str], bytes], Answer]) -> ty
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            if self.path != TRACES_PATH or headers.get("content-type") != PROTOBUF:
-                return self._answer(404 if self.path != TRACES_PATH else 415)
+            path = urlsplit(self.path).path  # whoever takes us for a proxy names the whole URL
+            if path != TRACES_PATH or headers.get("content-type") != PROTOBUF:
+                return self._answer(404 if path != TRACES_PATH else 415)
             if headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
             try:
@@ -200,7 +209,7 @@ def _http_handler(take: Callable[[str, Mapping[str, str], bytes], Answer]) -> ty
             except DecodeError:
                 return self._answer(400)
             if isinstance(answer, Refuse):
-                return self._answer(answer.status, retry_after_s=answer.retry_after_s)
+                return self._answer(answer.status, b"refused", answer.retry_after_s)
             return self._answer(200, _response(answer).SerializeToString())
 
         def _answer(self, status: int, body: bytes = b"", retry_after_s: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """One environment under the local Lambda service, with the real layer tree and a receiver that is not ours."""
 
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ StartRun = Callable[..., Run]
 
 @pytest.fixture
 def start_run() -> Iterator[StartRun]:
-    """start_run(function="echo", python="3.11", layer=tree, answers=(), timeout_s=10, **environment)."""
+    """start_run(function="echo", python="3.11", layer=tree, answers=(), timeout_s=10, tls=None, **environment)."""
     with ExitStack() as stack:
 
         def start(
@@ -63,9 +64,10 @@ def start_run() -> Iterator[StartRun]:
             answers: tuple[Answer, ...] = (),
             timeout_s: float = 10.0,
             endpoint: str = "http",
+            tls: ssl.SSLContext | None = None,
             **environment: str,
         ) -> Run:
-            receiver = stack.enter_context(OtlpReceiver(answers))
+            receiver = stack.enter_context(OtlpReceiver(answers, tls))
             urls = {"http": receiver.endpoint_http, "grpc": receiver.endpoint_grpc, "": ""}
             if urls[endpoint]:
                 environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = urls[endpoint]

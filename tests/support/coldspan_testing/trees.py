@@ -11,19 +11,21 @@ SOURCES = ("wrapper", "extension", "layer")
 STALE_AFTER_S = 3600.0  # a tree that young may be in use by another test process
 
 
-def layer_tree(python: str = builder.current_python(), *, with_grpc: bool = False) -> Path:
+def layer_tree(python: str = builder.current_python(), *, with_grpc: bool = False, lean_only: bool = False) -> Path:
     """The folder that stands for /opt, for this machine; skips the test where that Python is not to be had."""
     interpreters.executable(python)
     arch = builder.current_arch()
-    kind = f"{python}-{arch}{'-grpc' if with_grpc else ''}"
-    return cache.once(
-        f"trees/{kind}-{_state_of_sources()}", lambda path: _build(path, kind, python, arch, with_grpc=with_grpc)
-    )
+    kind = f"{python}-{arch}{'-grpc' if with_grpc else ''}{'-lean' if lean_only else ''}"
+
+    def make(path: Path) -> None:
+        builder.build(path, python=python, arch=arch, with_grpc=with_grpc, lean_only=lean_only)
+        _forget_stale(path.parent, kind)
+
+    return cache.once(f"trees/{kind}-{_state_of_sources()}", make)
 
 
-def _build(path: Path, kind: str, python: str, arch: str, *, with_grpc: bool) -> None:
-    builder.build(path, python=python, arch=arch, with_grpc=with_grpc)
-    for marker in path.parent.glob(f"{kind}-*.ready"):
+def _forget_stale(trees: Path, kind: str) -> None:
+    for marker in trees.glob(f"{kind}-*.ready"):
         if time.time() - marker.stat().st_mtime > STALE_AFTER_S:
             marker.unlink()
             shutil.rmtree(marker.with_suffix(""), ignore_errors=True)

@@ -27,6 +27,8 @@ SMALL = 128
         (Situation("deferred", BURST, waiting=MANY, age_ns=SECOND), BESIDE),
         (Situation("deferred", BURST, waiting=9, age_ns=9 * SECOND, memory_mb=SMALL), NOTHING),
         (Situation("deferred", BURST, waiting=9, age_ns=30 * SECOND, memory_mb=SMALL), BESIDE),
+        (Situation("deferred", BURST, waiting=50, age_ns=SECOND), NOTHING),
+        (Situation("deferred", BURST, waiting=50, age_ns=SECOND, memory_mb=SMALL), BESIDE),
         (Situation("deferred", APART, waiting=1, age_ns=HOUR, can_export=False), NOTHING),
         # adaptive: the first ones, and those an hour apart, at once
         (Situation(), HOLD),
