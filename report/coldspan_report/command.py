@@ -41,6 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--compare", metavar="A..B", help="two versions such as 41..42, or two windows such as 48h/24h..24h/now")
     add("--price", metavar="P", type=float, default=PRICE_PER_GB_S, help="of a GB-second (default: %(default)s)")
     add("--save", metavar="FILE.parquet", type=Path, help="keep the spans, for faster reports later")
+    add("--html", metavar="FILE", type=Path, help="write the answers as a page into this file, too")
     add("--json", action="store_true", help="the answers as JSON (docs/report.md)")
     add("--timeout", metavar="S", type=float, default=60.0, help="for a server's answer (default: %(default)g)")
     add("--header", metavar="NAME: VALUE", action="append", default=[], help="to a server, such as an Authorization")
@@ -63,6 +64,14 @@ def execute(options: Namespace) -> None:
     else:
         with _embedded(options, filters) as (engine, names, reading):
             found = answers.ask(engine, names, filters, reading, options.price, compared)
+    if options.html:
+        from coldspan_report.page.report_page import report_page
+        from coldspan_report.page_content import content
+
+        try:
+            options.html.write_text(report_page(content(found)), encoding="utf-8")
+        except OSError as error:
+            options.parser.error(f"argument --html: {options.html}: cannot be written: {error.strerror}")
     if options.json:
         json.dump(found.as_json(), sys.stdout, indent=1, allow_nan=False)
         sys.stdout.write("\n")

@@ -12,6 +12,8 @@ from sqlglot import exp
 
 TOP = 40
 """Rows of a question that could have any number."""
+EDGES = 400
+"""Of the import graph."""
 BUCKETS = 30
 """Of time, in `timeline`."""
 
@@ -28,13 +30,21 @@ _REQUESTS = """requests AS (
 _COLD = "cold AS (SELECT trace_id, instance, min(span_id) AS start FROM requests WHERE coldstart GROUP BY 1, 2)"
 
 _IMPORTS = """imported AS (
-  SELECT s.service AS service, s.version AS version, cold.start AS start, s.start_ns AS start_ns,
+  SELECT s.service AS service, s.version AS version, cold.start AS start, s.trace_id AS trace_id,
+    s.parent_span_id AS parent_span_id,
     coalesce(s.module, 'other imports') AS module, coalesce(s.source, '') AS source,
     coalesce(s.compile_s, 0) AS compile_s,
     CASE WHEN s.name = 'other imports' THEN s.duration_ns / 1e6 ELSE coalesce(s.self_s, 0) * 1e3 END AS self_ms,
     coalesce(s.code_file || ':' || CAST(s.code_line AS VARCHAR), '') AS via, s.import_error AS import_error
   FROM spans AS s JOIN cold ON s.trace_id = cold.trace_id AND s.instance = cold.instance
   WHERE s.name LIKE 'import %' OR s.name = 'other imports')"""
+
+
+_PLACED = f"""placed AS (
+  SELECT r.trace_id AS trace_id, r.span_id AS span_id, r.start_ns AS start_ns, r.ms AS ms, r.coldstart AS coldstart,
+    CAST(floor((r.start_ns - e.first_ns) * {BUCKETS}.0 / (e.last_ns - e.first_ns + 1)) AS BIGINT) AS bucket
+  FROM requests AS r
+  CROSS JOIN (SELECT min(start_ns) AS first_ns, max(start_ns) AS last_ns FROM requests) AS e)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,18 @@ GROUP BY i.module, i.service, v.version, v.first_ns, v.cold ORDER BY module, ser
   GROUP BY i.module, i.service, i.version)""",
     ),
     _question(
+        "import_edges",
+        "Who imported whom in cold starts; the parent of a handler's module and of what a handler imports is empty.",
+        f"""SELECT coalesce(p.module, '') AS parent, i.module AS module, max(i.source) AS source,
+  count(DISTINCT i.start) AS starts, sum(i.self_ms) AS total_ms
+FROM imported AS i LEFT JOIN parents AS p ON i.trace_id = p.trace_id AND i.parent_span_id = p.span_id
+GROUP BY coalesce(p.module, ''), i.module ORDER BY total_ms DESC, parent, module LIMIT {EDGES}""",
+        _REQUESTS,
+        _COLD,
+        _IMPORTS,
+        "parents AS (SELECT trace_id, span_id, module FROM spans WHERE name LIKE 'import %' AND module IS NOT NULL)",
+    ),
+    _question(
         "bodies",
         "Lines of modules that ran long beside importing (sampled), over all starts.",
         f"""SELECT body_file || ':' || CAST(body_line AS VARCHAR) AS line, count(*) AS starts,
@@ -187,15 +209,22 @@ SELECT 'export' AS part, count(overhead_export_s) AS reports, quantile_cont(over
     _question(
         "timeline",
         f"Requests, cold starts and their latency in {BUCKETS} equal parts of the time from the first to the last.",
-        f"""SELECT bucket, count(*) AS requests, count(*) FILTER (WHERE coldstart) AS cold, min(start_ns) AS first_ns,
+        """SELECT bucket, count(*) AS requests, count(*) FILTER (WHERE coldstart) AS cold, min(start_ns) AS first_ns,
   quantile_cont(CASE WHEN coldstart THEN ms END, 0.5) AS cold_p50_ms,
   quantile_cont(CASE WHEN NOT coldstart THEN ms END, 0.5) AS warm_p50_ms
-FROM (SELECT r.start_ns AS start_ns, r.ms AS ms, r.coldstart AS coldstart,
-  CAST(floor((r.start_ns - e.first_ns) * {BUCKETS}.0 / (e.last_ns - e.first_ns + 1)) AS BIGINT) AS bucket
-  FROM requests AS r
-  CROSS JOIN (SELECT min(start_ns) AS first_ns, max(start_ns) AS last_ns FROM requests) AS e) AS placed
-GROUP BY bucket ORDER BY bucket""",
+FROM placed GROUP BY bucket ORDER BY bucket""",
         _REQUESTS,
+        _PLACED,
+    ),
+    _question(
+        "phase_timeline",
+        "What each phase of cold starts took on average, in the same parts of the time.",
+        """SELECT placed.bucket AS bucket, s.phase AS phase, count(*) AS cold, min(placed.start_ns) AS first_ns,
+  avg(s.duration_ns / 1e6) AS mean_ms
+FROM placed JOIN spans AS s ON s.trace_id = placed.trace_id AND s.parent_span_id = placed.span_id
+WHERE placed.coldstart AND s.phase IS NOT NULL GROUP BY placed.bucket, s.phase ORDER BY bucket, phase""",
+        _REQUESTS,
+        _PLACED,
     ),
     _question(
         "distribution",

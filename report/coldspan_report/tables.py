@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coldspan_report.answers import Answers, Comparison, Row
+from coldspan_report.answers import Answers, Bill, Comparison, Row
 from coldspan_report.filters import iso
 from coldspan_report.words import printable
 
 SHOWN = 12
 """Rows of a table that has any number; --json has more."""
+ON_PAGE = ("starts", "versions", "imports", "bodies", "failures", "overhead")
+"""Questions whose rows a page shows as they are."""
 PHASES = (
     "init",
     "extension init",
@@ -61,16 +63,14 @@ def _parts(answers: Answers) -> Iterator[Table | Text]:
 
 def _head(answers: Answers) -> Text:
     scope = answers.scope
-    text = Text(f"{_many(scope['requests'], 'request')}, ", style="bold")
-    rate = answers.cold / scope["requests"] if scope["requests"] else 0.0
-    text.append(f"{_many(answers.cold, 'cold start')} ({_percent(rate)})\n", style="bold yellow")
+    text = Text(rate(answers), style="bold yellow")
     text.append(
-        f"{_many(scope['services'], 'service')}, {_many(scope['instances'], 'environment')}, "
+        f"\n{_many(scope['services'], 'service')}, {_many(scope['instances'], 'environment')}, "
         f"{_count(scope['spans'])} spans; {iso(scope['first_ns'])} to {iso(scope['last_ns'])}",
-        style="not bold",
+        style="not bold default",
     )
     if str(answers.filters):
-        text.append(f"\nonly {printable(str(answers.filters))}", style="not bold")
+        text.append(f"\nonly {printable(str(answers.filters))}", style="not bold default")
     return text
 
 
@@ -127,7 +127,7 @@ def _imports(answers: Answers) -> Table:
             _ms(row["mean_ms"]),
             _percent(row["share"]),
             f"{_count(row['starts'])}/{_count(answers.cold)}",
-            printable(_place(row["via"])),
+            printable(place(row["via"])),
             printable(since.version) if since else "",
         )
     return _with_rest(table, len(rows))
@@ -136,7 +136,7 @@ def _imports(answers: Answers) -> Table:
 def _bodies(rows: Sequence[Row]) -> Table:
     table = _table("Lines of modules that ran long, not imports (sampled), ms", "line", "starts", "most", "total")
     for row in rows[:SHOWN]:
-        table.add_row(printable(_place(row["line"])), _count(row["starts"]), _ms(row["max_ms"]), _ms(row["total_ms"]))
+        table.add_row(printable(place(row["line"])), _count(row["starts"]), _ms(row["max_ms"]), _ms(row["total_ms"]))
     return _with_rest(table, len(rows))
 
 
@@ -181,26 +181,38 @@ def _comparison(of: Comparison) -> Iterator[Table | Text]:
 
 def _last(answers: Answers) -> Text:
     """What it costs, what coldspan itself takes, what was lost."""
-    bill, lines = answers.bill, []
-    if bill.inits_per_million_requests is not None and bill.inits_gb_s:
-        share = f", {_percent(bill.inits_share)} of what is billed" if bill.inits_share is not None else ""
-        lines.append(
-            f"Billed init: {bill.inits_per_million_requests:,.4f} for a million requests at "
-            f"{bill.price_per_gb_s:.10f}".rstrip("0")
-            + f" per GB-second ({_many(bill.inits, 'init')}, {bill.inits_gb_s:,.1f} GB-s{share})"
-        )
+    lines = billed(answers.bill)
     overhead = [
         f"{row['part']} {_ms(row['p50_ms'])} ms" for row in answers.rows["overhead"] if row["p50_ms"] is not None
     ]
     if overhead:
         lines.append(f"coldspan's own cost at the median: {', '.join(overhead)}")
-    (dropped,) = answers.rows["dropped"]
-    if dropped["records"] or dropped["spans"]:
-        lines.append(
-            f"Dropped, by coldspan's own account: {_many(dropped['records'], 'record')}, "
-            f"{_many(dropped['spans'], 'span')} in {_many(dropped['instances'], 'environment')}"
-        )
-    return Text("\n" + "\n".join(lines))
+    return Text("\n" + "\n".join([*lines, *dropped(answers)]))
+
+
+def rate(answers: Answers) -> str:
+    requests = answers.scope["requests"]
+    share = answers.cold / requests if requests else 0.0
+    return f"{_many(requests, 'request')}, {_many(answers.cold, 'cold start')} ({_percent(share)})"
+
+
+def billed(bill: Bill) -> list[str]:
+    """A line, where there is an init to bill."""
+    if not bill.inits_per_million_requests:
+        return []
+    share = f", {_percent(bill.inits_share)} of what is billed" if bill.inits_share is not None else ""
+    price = f"{bill.price_per_gb_s:.10f}".rstrip("0")
+    cost = f"{bill.inits_per_million_requests:,.4f} for a million requests at {price} per GB-second"
+    return [f"Billed init: {cost} ({_many(bill.inits, 'init')}, {bill.inits_gb_s:,.1f} GB-s{share})"]
+
+
+def dropped(answers: Answers) -> list[str]:
+    """A line, where anything was."""
+    (row,) = answers.rows["dropped"]
+    if not row["records"] and not row["spans"]:
+        return []
+    lost = f"{_many(row['records'], 'record')}, {_many(row['spans'], 'span')}"
+    return [f"Dropped, by coldspan's own account: {lost} in {_many(row['instances'], 'environment')}"]
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -254,7 +266,7 @@ def _many(number: int, of: str) -> str:
     return f"{number:,} {of}{'' if number == 1 else 's'}"
 
 
-def _place(path_and_line: str) -> str:
+def place(path_and_line: str) -> str:
     """The file's name with its folder, where __init__.py alone would say nothing."""
     path = PurePath(path_and_line)
     return "/".join(path.parts[-2:]) if path.name.startswith("__init__") else path.name

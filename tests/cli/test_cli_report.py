@@ -126,6 +126,16 @@ def test_filters_and_comparisons_reach_both_engines(coldspan: Coldspan, sources:
         assert "too few to tell it from noise (n = 1 and 1)" in cold["says"]
 
 
+def test_the_page_names_the_import_and_its_version(coldspan: Coldspan, sources: Sources, tmp_path: Path) -> None:
+    done = coldspan("report", sources.log, "--html", tmp_path / "page.html", "--compare", "2..3")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.html").read_text()
+    assert re.search(r"tariffs costs 2\d\d ms itself in each of 1 cold starts, via app.py:2, since version 3\.", page)
+    assert "import tariffs" in page
+    done = coldspan("report", sources.log, "--html", tmp_path)
+    assert (done.returncode, "argument --html: " in done.stderr) == (2, True)
+
+
 def test_a_server_is_asked_for_a_day_where_no_time_is_given(coldspan: Coldspan, sources: Sources) -> None:
     filters = report(coldspan, sources.server)["filters"]
     assert filters["until_ns"] - filters["since_ns"] == 24 * 3600 * 10**9

@@ -9,6 +9,7 @@ from coldspan_report.answers import Bill, bill
 from coldspan_report.comparison import Change, changes, difference
 from coldspan_report.filters import Filter, Invalid, instant_ns, iso, sides
 from coldspan_report.introductions import Introduction, introductions
+from coldspan_report.paths import import_paths
 
 NOW_NS = 1_795_525_572_000_000_000
 HOUR_NS = 3_600_000_000_000
@@ -116,6 +117,26 @@ def test_nothing_on_a_side_is_said() -> None:
 def test_changes_are_the_large_ones_first_and_small_ones_left_out() -> None:
     found = changes({"gone": 20, "same": 5, "more": 10}, {"same": 5.5, "more": 40, "new": 7})
     assert found == [Change("more", 10, 40), Change("gone", 20, None), Change("new", None, 7)]
+
+
+def edge(parent: str, module: str, total_ms: float) -> dict[str, Any]:
+    return {"parent": parent, "module": module, "source": "layer", "starts": 1, "total_ms": total_ms}
+
+
+def test_edges_of_the_import_graph_make_the_paths_of_a_tree() -> None:
+    edges = [edge("", "app", 1), edge("app", "a", 5), edge("app", "b", 2), edge("a", "c", 9), edge("b", "c", 3)]
+    edges += [edge("c", "d", 4), edge("y", "x", 1), edge("x", "y", 1)]
+    assert [path["path"] for path in import_paths(edges)] == [
+        ["app"],
+        ["app", "a"],
+        ["app", "b"],
+        ["app", "a", "c"],
+        ["app", "b", "c"],
+        ["app", "a", "c", "d"],  # c took longest for a
+        ["x", "y", "x"],
+        ["y", "x", "y"],
+    ]
+    assert sum(path["self_ms"] for path in import_paths(edges)) == sum(each["total_ms"] for each in edges)
 
 
 def test_init_is_billed_by_the_gigabyte_second() -> None:
