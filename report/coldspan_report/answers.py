@@ -43,12 +43,16 @@ class Reading:
     """Lines in another format, by its name."""
     other: int = 0
     """Lines that are no traces: the rest of a log."""
+    sample: str = ""
+    """What the spans are of all that there are, where that is not everything."""
 
     def warnings(self) -> list[str]:
         found = [
             f"{count} lines are {name}, not traces in OTLP/JSON: skipped"
             for name, count in sorted(self.foreign.items())
         ]
+        if self.sample:
+            found.insert(0, self.sample)
         if self.duplicates:
             found.append(f"{self.duplicates} spans came more than once: counted once")
         if self.broken:

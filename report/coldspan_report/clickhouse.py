@@ -7,7 +7,7 @@ HTTP here, the engine in this process in the tests. No setting is changed: a rea
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,6 +17,7 @@ from coldspan_report.answers import Row
 from coldspan_report.errors import ServerFailed, SourceInvalid
 from coldspan_report.questions import to_clickhouse
 from coldspan_report.relation import clickhouse_select
+from coldspan_report.servers import Connection, send, session
 
 SCHEMES = {
     "clickhouse": "http",
@@ -29,17 +30,6 @@ TABLE = "otel_traces"
 NO_TABLE, NO_DATABASE = "UNKNOWN_TABLE", "UNKNOWN_DATABASE"
 Ask = Callable[[str], bytes]
 """Sends a statement that ends in FORMAT JSON, and gives the answer. Raises ServerFailed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """How servers are reached, from the command line."""
-
-    timeout_s: float = 60.0
-    headers: Mapping[str, str] = field(default_factory=dict)
-    ca_file: str | None = None
-    certificate: str | None = None
-    """A client's certificate with its key, PEM."""
 
 
 class ClickHouse:
@@ -104,39 +94,19 @@ def address(source: str, environ: Mapping[str, str] = os.environ) -> Address:
 
 
 def over_http(to: Address, connection: Connection) -> Ask:
-    session = requests.Session()
-    session.verify = connection.ca_file or True
-    session.cert = connection.certificate
-    session.headers.update(connection.headers)
+    opened = session(connection)
     if to.user:
-        session.headers["X-ClickHouse-User"] = to.user
-        session.headers["X-ClickHouse-Key"] = to.password
+        opened.headers["X-ClickHouse-User"] = to.user
+        opened.headers["X-ClickHouse-Key"] = to.password
 
     def ask(statement: str) -> bytes:
-        try:
-            answer = session.post(
-                to.url,
-                params={"database": to.database},
-                data=statement.encode(),
-                timeout=(min(connection.timeout_s, 10), connection.timeout_s),
-                allow_redirects=False,
-            )
-        except requests.Timeout as error:
-            raise ServerFailed(f"{to.url} did not answer within {connection.timeout_s:g} s (--timeout)") from error
-        except requests.RequestException as error:
-            raise ServerFailed(f"{to.url} cannot be reached: {_reason(error)}") from error
+        where = {"database": to.database}
+        answer = send(opened, connection.timeout_s, "POST", to.url, params=where, data=statement.encode())
         if answer.status_code != requests.codes.ok:
             raise ServerFailed(_refusal(to, answer.status_code, answer.text))
         return answer.content
 
     return ask
-
-
-def _reason(error: requests.RequestException) -> str:
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    return str(cause) or type(cause).__name__
 
 
 def _refusal(to: Address, status: int, text: str) -> str:

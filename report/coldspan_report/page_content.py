@@ -1,7 +1,7 @@
 """The answers as the report's page takes them (page/answers.py). Pure."""
 
 from coldspan_report import questions, tables
-from coldspan_report.answers import Answers
+from coldspan_report.answers import Answers, Row
 from coldspan_report.comparison import Change, Difference
 from coldspan_report.filters import iso
 from coldspan_report.page import answers as page
@@ -36,8 +36,8 @@ def content(answers: Answers) -> page.Answers:
         "tables": [
             {
                 "title": questions.BY_NAME[name].asks,
-                "columns": list(answers.rows[name][0]),
-                "rows": [list(row.values()) for row in answers.rows[name][: tables.SHOWN]],
+                "columns": [column.removesuffix("_ns") for column in answers.rows[name][0]],
+                "rows": [_cells(row) for row in answers.rows[name][: tables.SHOWN]],
             }
             for name in tables.ON_PAGE
             if answers.rows[name]
@@ -46,6 +46,13 @@ def content(answers: Answers) -> page.Answers:
     if answers.comparison:
         found["comparison"] = _comparison(answers)
     return found
+
+
+def _cells(row: Row) -> list[str | int | float | None]:
+    """Instants and shares in words."""
+    words = {name: iso(value) for name, value in row.items() if name.endswith("_ns")}
+    words |= {name: tables.percent(row[name]) for name in ("share", "cold_rate") if name in row}
+    return [words.get(name, value) for name, value in row.items()]
 
 
 def _scope(answers: Answers) -> str:

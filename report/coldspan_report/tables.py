@@ -78,7 +78,7 @@ def _starts(answers: Answers) -> Table:
     table = _table("How requests found their environment", "", "requests", "share", "waited")
     for row in answers.rows["starts"]:
         table.add_row(
-            printable(row["start"]), _count(row["requests"]), _percent(row["share"]), "yes" if row["cold"] else "no"
+            printable(row["start"]), _count(row["requests"]), percent(row["share"]), "yes" if row["cold"] else "no"
         )
     return table
 
@@ -107,7 +107,7 @@ def _versions(rows: Sequence[Row]) -> Table:
             printable(row["version"]),
             _count(row["requests"]),
             _count(row["cold"]),
-            _percent(row["cold_rate"]),
+            percent(row["cold_rate"]),
             _ms(row["cold_p50_ms"]),
             _ms(row["cold_p95_ms"]),
             _ms(row["warm_p50_ms"]),
@@ -125,7 +125,7 @@ def _imports(answers: Answers) -> Table:
         table.add_row(
             printable(row["module"]),
             _ms(row["mean_ms"]),
-            _percent(row["share"]),
+            percent(row["share"]),
             f"{_count(row['starts'])}/{_count(answers.cold)}",
             printable(place(row["via"])),
             printable(since.version) if since else "",
@@ -160,7 +160,7 @@ def _comparison(of: Comparison) -> Iterator[Table | Text]:
     for side in (of.a, of.b):
         text.append(
             f"  {printable(side.label)}: {_count(side.requests)} requests, {_count(side.cold)} cold "
-            f"({_percent(side.cold_rate)})\n",
+            f"({percent(side.cold_rate)})\n",
             style="not bold",
         )
     for latency in of.latencies:
@@ -193,14 +193,14 @@ def _last(answers: Answers) -> Text:
 def rate(answers: Answers) -> str:
     requests = answers.scope["requests"]
     share = answers.cold / requests if requests else 0.0
-    return f"{_many(requests, 'request')}, {_many(answers.cold, 'cold start')} ({_percent(share)})"
+    return f"{_many(requests, 'request')}, {_many(answers.cold, 'cold start')} ({percent(share)})"
 
 
 def billed(bill: Bill) -> list[str]:
     """A line, where there is an init to bill."""
     if not bill.inits_per_million_requests:
         return []
-    share = f", {_percent(bill.inits_share)} of what is billed" if bill.inits_share is not None else ""
+    share = f", {percent(bill.inits_share)} of what is billed" if bill.inits_share is not None else ""
     price = f"{bill.price_per_gb_s:.10f}".rstrip("0")
     cost = f"{bill.inits_per_million_requests:,.4f} for a million requests at {price} per GB-second"
     return [f"Billed init: {cost} ({_many(bill.inits, 'init')}, {bill.inits_gb_s:,.1f} GB-s{share})"]
@@ -254,7 +254,7 @@ def _ms(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
     return "" if share is None else f"{share * 100:.1f} %"
 
 

@@ -3,6 +3,7 @@
 The same spans as a log, as Parquet and in ClickHouse's own engine must give the same answers.
 """
 
+import functools
 import io
 import json
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from jsonschema import Draft202012Validator
 
 from coldspan_lab.run import Plan, run
@@ -20,6 +22,7 @@ from coldspan_lab.screen import Progress
 from coldspan_lab.service import Function
 from coldspan_report import answers, otlp
 from coldspan_testing import clickhouse, trees
+from coldspan_testing.jaeger import Jaeger, Trace
 
 Coldspan = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -67,6 +70,23 @@ def server(exports: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield address
 
 
+def has(spans: int, traces: list[Trace]) -> bool:
+    return sum(len(trace.spans) for trace in traces) == spans
+
+
+@pytest.fixture(scope="module")
+def jaeger(exports: list[str]) -> Iterator[str]:
+    """The address of one that has those spans."""
+    with Jaeger() as running:
+        for line in exports:
+            headers = {"Content-Type": "application/json"}
+            requests.post(f"{running.endpoint_http}/v1/traces", line.encode(), headers=headers, timeout=10)
+        for name in FUNCTIONS:
+            mine = [row for row in clickhouse.rows(exports) if row["ServiceName"] == name]
+            running.traces(name, functools.partial(has, len(mine)))
+        yield f"jaeger+{running.query}"
+
+
 @pytest.fixture
 def sources(coldspan: Coldspan, exports: list[str], server: str, tmp_path: Path) -> Sources:
     log, parquet = tmp_path / "log.txt", tmp_path / "spans.parquet"
@@ -112,6 +132,21 @@ def test_duckdb_and_clickhouse_give_the_same_answers(coldspan: Coldspan, sources
     (scope,) = of_log["scope"]
     assert scope["requests"] == len(FUNCTIONS) * len(VERSIONS) * INVOCATIONS
     assert {row["start"]: row["requests"] for row in of_log["starts"]} == {"warm": 27, "on-demand": 9}
+
+
+def test_jaeger_gives_the_same_answers(coldspan: Coldspan, sources: Sources, jaeger: str) -> None:
+    of_log, of_jaeger = report(coldspan, sources.log), report(coldspan, jaeger)
+    assert of_jaeger["reading"]["sample"] == ""
+    for name, rows in of_log["answers"].items():
+        assert [rounded(row) for row in rows] == [rounded(row) for row in of_jaeger["answers"][name]], name
+
+
+def test_of_more_traces_than_asked_for_the_report_says_so(coldspan: Coldspan, jaeger: str) -> None:
+    done = coldspan("report", jaeger, "--traces", "2", "--service", "mail", "--json")
+    assert done.stderr == "coldspan: the newest 2 traces alone (--traces) of: mail\n"
+    assert json.loads(done.stdout)["answers"]["scope"][0]["requests"] == 2
+    done = coldspan("report", jaeger, "--since", "9d", "--until", "8d")
+    assert (done.returncode, "no spans in jaeger+http://" in done.stderr) == (1, True)
 
 
 def test_filters_and_comparisons_reach_both_engines(coldspan: Coldspan, sources: Sources) -> None:

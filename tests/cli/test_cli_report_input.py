@@ -138,8 +138,9 @@ USAGE = [
     (["x", "--compare", "1"], "argument --compare: '1': expected A..B"),
     (["zipkin://host"], "zipkin://: expected a file or one of clickhouse://"),
     (["clickhouse://host", "x"], "a server is asked alone"),
-    (["clickhouse://host", "--save", "x.parquet"], "argument --save: of a server nothing is fetched but results"),
+    (["clickhouse://host", "--save", "x.parquet"], "argument --save: of ClickHouse nothing is fetched but results"),
     (["clickhouse://host", "--header", "x"], "argument --header: 'x': expected NAME: VALUE"),
+    (["jaeger+http://someone:secret@host"], "expected jaeger+http://host:16686; credentials go into --header"),
     (["clickhouse://host/?tables=x"], "expected clickhouse://host:port/database?table=otel_traces"),
 ]
 
