@@ -222,11 +222,7 @@ def _compare(engine: Engine, sides: Sides) -> Comparison:
             comparison.difference(start, a_draws[start], b_draws[start], a_totals.get(start, 0), b_totals.get(start, 0))
             for start in questions.START_WORDS
         ),
-        tuple(
-            comparison.changes(
-                comparison.import_means(a_rows["imports"], a.cold), comparison.import_means(b_rows["imports"], b.cold)
-            )
-        ),
+        tuple(comparison.import_changes(a_rows["imports"], a.cold, b_rows["imports"], b.cold, questions.TOP)),
         tuple(
             comparison.changes(comparison.phase_medians(a_rows["phases"]), comparison.phase_medians(b_rows["phases"]))
         ),

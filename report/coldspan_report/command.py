@@ -6,12 +6,12 @@ Exit status: 0 a report was made, 1 there was nothing to report or a server fail
 import json
 import sys
 import time
-from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from coldspan_report.filters import Filter, Invalid, Sides, instant_ns, iso, sides
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from coldspan_report.progress import Bar
     from coldspan_report.servers import Connection
 
+T = TypeVar("T", int, float)
 DAY_NS = 86_400_000_000_000
 SERVER = "://"
 PRICE_PER_GB_S = 0.0000166667
@@ -36,22 +37,54 @@ password also in CLICKHOUSE_PASSWORD), or jaeger+http://host:16686 (jaeger+https
 def add_arguments(parser: ArgumentParser) -> None:
     parser.description = DESCRIPTION
     add = parser.add_argument
+    count, amount = _positive(int), _positive(float)
     add("sources", metavar="SOURCE", nargs="+", help="files, patterns, -, or a server")
     add("--service", metavar="NAME", help="only this service")
     add("--version", metavar="V", help="only this version of the function (faas.version)")
     add("--since", metavar="TIME", help="ISO 8601, or how long ago: 90m, 24h, 7d (a server: default 24h)")
     add("--until", metavar="TIME", help="the same; excluded (default: now)")
     add("--compare", metavar="A..B", help="two versions such as 41..42, or two windows such as 48h/24h..24h/now")
-    add("--price", metavar="P", type=float, default=PRICE_PER_GB_S, help="of a GB-second (default: %(default)s)")
+    add(
+        "--price",
+        metavar="P",
+        type=amount,
+        default=PRICE_PER_GB_S,
+        help="of a GB-second (default: %(default)s)",
+    )
     add("--save", metavar="FILE.parquet", type=Path, help="keep the spans, for faster reports later")
     add("--html", metavar="FILE", type=Path, help="write the answers as a page into this file, too")
     add("--json", action="store_true", help="the answers as JSON (docs/report.md)")
-    add("--traces", metavar="N", type=int, default=1000, help="of Jaeger, of each service (default: %(default)s)")
-    add("--timeout", metavar="S", type=float, default=60.0, help="for a server's answer (default: %(default)g)")
+    add(
+        "--traces",
+        metavar="N",
+        type=count,
+        default=1000,
+        help="of Jaeger, of each service (default: %(default)s)",
+    )
+    add(
+        "--timeout",
+        metavar="S",
+        type=amount,
+        default=60.0,
+        help="for a server's answer (default: %(default)g)",
+    )
     add("--header", metavar="NAME: VALUE", action="append", default=[], help="to a server, such as an Authorization")
     add("--ca-file", metavar="FILE", help="certificates that a server's is checked with (default: the system's)")
     add("--certificate", metavar="FILE", help="our own certificate and its key, PEM")
     parser.set_defaults(execute=execute, parser=parser)
+
+
+def _positive(number: Callable[[str], T]) -> Callable[[str], T]:
+    def parse(text: str) -> T:
+        try:
+            value = number(text)
+        except ValueError:
+            value = number("0")
+        if not 0 < value < float("inf"):
+            raise ArgumentTypeError(f"{text}: expected a number above 0")
+        return value
+
+    return parse
 
 
 def execute(options: Namespace) -> None:

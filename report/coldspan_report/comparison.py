@@ -97,7 +97,19 @@ def changes(a: Mapping[str, float], b: Mapping[str, float], least_ms: float = 1.
     )
 
 
-def import_means(rows: Iterable[Row], cold: int) -> dict[str, float]:
+def import_changes(a: Sequence[Row], a_cold: int, b: Sequence[Row], b_cold: int, limit: int) -> list[Change]:
+    """Of rows of the question imports, `limit` at most: what would be below the last row is not known to be gone."""
+    before, after = _means(a, a_cold), _means(b, b_cold)
+    a_least, b_least = (min(side.values()) if len(side) >= limit else 0.0 for side in (before, after))
+    return [
+        change
+        for change in changes(before, after)
+        if (change.a_ms is not None or (change.b_ms or 0.0) > a_least)
+        and (change.b_ms is not None or (change.a_ms or 0.0) > b_least)
+    ]
+
+
+def _means(rows: Iterable[Row], cold: int) -> dict[str, float]:
     """What each import took itself, spread over all cold starts."""
     return {str(row["module"]): float(row["total_ms"]) / cold for row in rows} if cold else {}
 

@@ -52,7 +52,7 @@ class Embedded:
         self._temporary.cleanup()
 
     def load(self, files: Sequence[File]) -> None:
-        """Raises SourceInvalid."""
+        """Raises SourceInvalid, EngineFailed."""
         kinds = {form: [file for file in files if file.format == form] for form in {file.format for file in files}}
         self._run("Reading", f"CREATE TABLE loaded AS {duckdb_select(_json([]))}")
         for form, group in sorted(kinds.items()):
@@ -86,10 +86,8 @@ class Embedded:
 
     def _drop_duplicates(self) -> None:
         """Exports come twice as wholes, so two of their spans tell whether any did: all are compared only then."""
-        told = (
-            "SELECT count(*) - count(DISTINCT (trace_id, span_id)) FROM loaded WHERE kind = 2 OR billed_s IS NOT NULL"
-        )
-        (twice,) = self._database.execute(told).fetchall()[0]
+        repeated = "SELECT count(*) - count(DISTINCT (trace_id, span_id)) FROM loaded"
+        (twice,) = self._database.execute(f"{repeated} WHERE kind = 2 OR billed_s IS NOT NULL").fetchall()[0]
         if twice:
             first = "SELECT min(rowid) FROM loaded GROUP BY trace_id, span_id"
             before = self._count()
@@ -118,7 +116,7 @@ class Embedded:
             self._run("Reading", f"INSERT INTO loaded {duckdb_select(_json([found]))}")
             broken += self._drop_rejected()
         found.unlink()
-        if broken:
+        if broken > 0:
             self.reading.broken = broken
             self.reading.first_broken = _first_broken(files)
 
@@ -144,6 +142,8 @@ class Embedded:
                 self._database.execute(sql)
         except duckdb.Error as error:
             raise EngineFailed(f"{what} failed: {str(error).splitlines()[0]}") from error
+        except RuntimeError as interrupted:  # "Query interrupted", which is how DuckDB passes Ctrl-C on
+            raise KeyboardInterrupt from interrupted
 
 
 @contextmanager

@@ -34,8 +34,10 @@ class Bar:
         self._progress.update(self._task, description=what, completed=share)
 
     def close(self) -> None:
+        """Off the screen; what then takes another AFTER_S brings it back."""
         if self._shown:
             self._progress.stop()
+        self._shown, self._began = False, time.monotonic()
 
 
 @contextmanager

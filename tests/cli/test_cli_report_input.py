@@ -135,6 +135,8 @@ USAGE = [
     (["/tmp"], "/tmp is a folder; name the files in it: '/tmp/*'"),
     (["x", "--since", "soon"], "argument --since: 'soon': expected a time such as"),
     (["x", "--since", "1h", "--until", "2h"], "argument --since: the window ends before it begins"),
+    (["x", "--timeout", "0"], "argument --timeout: 0: expected a number above 0"),
+    (["x", "--traces", "many"], "argument --traces: many: expected a number above 0"),
     (["x", "--compare", "1"], "argument --compare: '1': expected A..B"),
     (["zipkin://host"], "zipkin://: expected a file or one of clickhouse://"),
     (["clickhouse://host", "x"], "a server is asked alone"),

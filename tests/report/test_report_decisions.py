@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from coldspan_report.answers import Bill, bill
-from coldspan_report.comparison import Change, changes, difference
+from coldspan_report.comparison import Change, changes, difference, import_changes
 from coldspan_report.filters import Filter, Invalid, instant_ns, iso, sides
 from coldspan_report.introductions import Introduction, introductions
 from coldspan_report.paths import import_paths
@@ -117,6 +117,16 @@ def test_nothing_on_a_side_is_said() -> None:
 def test_changes_are_the_large_ones_first_and_small_ones_left_out() -> None:
     found = changes({"gone": 20, "same": 5, "more": 10}, {"same": 5.5, "more": 40, "new": 7})
     assert found == [Change("more", 10, 40), Change("gone", 20, None), Change("new", None, 7)]
+
+
+def test_an_import_below_the_last_row_of_a_full_list_is_not_said_to_be_new() -> None:
+    def rows(**means_ms: float) -> list[dict[str, Any]]:
+        return [{"module": module, "total_ms": mean} for module, mean in means_ms.items()]
+
+    full, other = rows(a=50, b=10), rows(a=50, c=8, d=20)
+    new, gone = Change("d", None, 20), Change("b", 10, None)
+    assert import_changes(full, 1, other, 1, 2) == [new, gone]
+    assert import_changes(full, 1, other, 1, 3) == [new, gone, Change("c", None, 8)]
 
 
 def edge(parent: str, module: str, total_ms: float) -> dict[str, Any]:
