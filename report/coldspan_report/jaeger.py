@@ -1,6 +1,6 @@
 """Traces of a Jaeger, for a small window: its query API gives them as OTLP/JSON, and DuckDB is asked as of a file.
 
-/api/v3 of Jaeger 1.76 and 2: the parameters' names changed from snake to camel case between them, so both are sent.
+/api/v3: its parameters have snake-case names in Jaeger 1.76 and camel-case ones in 2, so both are sent.
 Jaeger has no aggregation: of more traces than asked for it gives the newest, and the report says so.
 """
 

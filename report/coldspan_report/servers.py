@@ -33,8 +33,10 @@ def session(connection: Connection) -> requests.Session:
 def send(opened: requests.Session, timeout_s: float, method: str, url: str, **request: Any) -> requests.Response:
     """Whatever its status. Redirects are not followed: they would take the headers along. Raises ServerFailed."""
     timeout = (min(timeout_s, CONNECT_S), timeout_s)
+    # Left to the session, the file that was named gives way to the variable REQUESTS_CA_BUNDLE.
+    settings = {"timeout": timeout, "verify": opened.verify, "allow_redirects": False}
     try:
-        return opened.request(method, url, timeout=timeout, allow_redirects=False, **request)
+        return opened.request(method, url, **settings, **request)
     except requests.Timeout as error:
         raise ServerFailed(f"{url} did not answer within {timeout_s:g} s (--timeout)") from error
     except (requests.RequestException, OSError) as error:

@@ -17,6 +17,7 @@ import pytest
 import requests
 from jsonschema import Draft202012Validator
 
+from coldspan_lab import cli
 from coldspan_lab.run import Plan, run
 from coldspan_lab.screen import Progress
 from coldspan_lab.service import Function
@@ -87,12 +88,12 @@ def jaeger(exports: list[str]) -> Iterator[str]:
         yield f"jaeger+{running.query}"
 
 
-@pytest.fixture
-def sources(coldspan: Coldspan, exports: list[str], server: str, tmp_path: Path) -> Sources:
-    log, parquet = tmp_path / "log.txt", tmp_path / "spans.parquet"
+@pytest.fixture(scope="module")
+def sources(exports: list[str], server: str, tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    folder = tmp_path_factory.mktemp("sources")
+    log, parquet = folder / "log.txt", folder / "spans.parquet"
     log.write_text("".join(f"START RequestId: 1\n2026-11-24T13:06:12.011Z {line}\n" for line in exports))
-    done = coldspan("report", log, "--save", parquet)
-    assert done.returncode == 0, done.stderr
+    assert cli.main(["report", str(log), "--save", str(parquet)]) == 0
     return Sources(log, parquet, f"clickhouse://{server}/default")
 
 
