@@ -34,9 +34,9 @@ def send(opened: requests.Session, timeout_s: float, method: str, url: str, **re
     """Whatever its status. Redirects are not followed: they would take the headers along. Raises ServerFailed."""
     timeout = (min(timeout_s, CONNECT_S), timeout_s)
     # Left to the session, the file that was named gives way to the variable REQUESTS_CA_BUNDLE.
-    settings = {"timeout": timeout, "verify": opened.verify, "allow_redirects": False}
+    verify = opened.verify
     try:
-        return opened.request(method, url, **settings, **request)
+        return opened.request(method, url, timeout=timeout, verify=verify, allow_redirects=False, **request)
     except requests.Timeout as error:
         raise ServerFailed(f"{url} did not answer within {timeout_s:g} s (--timeout)") from error
     except (requests.RequestException, OSError) as error:
