@@ -1,6 +1,6 @@
 # Sets itself up in .venv; needs python3 >= 3.10 with venv, make and git. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help install check test demo layer bench jaeger picture clean
+.PHONY: help install check test demo layer bench jaeger picture dashboards clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 14
 
 install: $(READY)  ## Set up .venv with coldspan and what developing it needs
 
@@ -23,6 +23,7 @@ check: install  ## Lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.11 backends
 
 test: install  ## Run the whole test suite (ARGS="-k name" for a part)
 	$(BIN)/python -Im pytest $(ARGS)
@@ -47,6 +48,9 @@ picture: install  ## Renew the picture of the demo's page in docs/images (needs 
 	$(BIN)/coldspan demo --html .cache/demo.html >/dev/null
 	chromium --headless --no-sandbox --hide-scrollbars --window-size=1060,1330 \
 		--screenshot=docs/images/trace-page.png file://$(CURDIR)/.cache/demo.html
+
+dashboards: install  ## Write Grafana's dashboards anew (needs Python 3.11)
+	$(BIN)/python -I backends/grafana/build_dashboards.py
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -118,8 +118,9 @@ def _end_without_response(server: Span, phases: dict[str, Span], invocation: Inv
     error_type = _death(invocation)
     fatal = next((failure for failure in invocation.failures if failure.is_fatal), None)
     message = _last_words(fatal)
-    for span in (server, phases.get("handler"), phases.get("response")):
-        was_cut = span is not None and span.end_ns >= server.end_ns - timing.US
+    response = phases.get("response")  # if it began it was cut, also where it lies in a handler that had ended
+    for span in (server, phases.get("handler"), response):
+        was_cut = span is not None and (span is response or span.end_ns >= server.end_ns - timing.US)
         if span is not None and was_cut and invocation.runtime is not None:
             span.attributes[attributes.TRUNCATED] = True
         if span is not None and error_type and (was_cut or (fatal and span.name == fatal.where)):

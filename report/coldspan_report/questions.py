@@ -83,7 +83,8 @@ QUESTIONS = (
   quantile_cont(CASE WHEN coldstart THEN ms END, 0.95) AS cold_p95_ms,
   quantile_cont(CASE WHEN NOT coldstart THEN ms END, 0.5) AS warm_p50_ms,
   quantile_cont(CASE WHEN NOT coldstart THEN ms END, 0.95) AS warm_p95_ms
-FROM requests GROUP BY service, version ORDER BY cold DESC, service, first_ns LIMIT {TOP}""",
+FROM requests GROUP BY service, version
+ORDER BY sum(count(*) FILTER (WHERE coldstart)) OVER (PARTITION BY service) DESC, service, first_ns LIMIT {TOP}""",
         _REQUESTS,
     ),
     _question(
@@ -114,7 +115,7 @@ GROUP BY coalesce(nullif(u.start, ''), 'ahead'), s.name ORDER BY start, total_ms
   SELECT trace_id, span_id, start FROM under
   UNION ALL SELECT p.trace_id AS trace_id, p.span_id AS span_id, under.start AS start
   FROM phased AS p JOIN under ON p.trace_id = under.trace_id AND p.parent_span_id = under.span_id
-  WHERE p.name IN ('init', 'restore'))""",
+  WHERE p.name IN ('init', 'restore', 'handler'))""",
     ),
     _question(
         "imports",

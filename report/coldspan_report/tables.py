@@ -88,13 +88,17 @@ def _latency(answers: Answers) -> Table:
     for row in answers.rows["latency"]:
         table.add_row(Text(f"{row['start']} request", style="bold"), _count(row["requests"]), *_percentiles(row))
         phases = [phase for phase in answers.rows["phases"] if phase["start"] == row["start"]]
-        for phase in sorted(phases, key=lambda phase: PHASES.index(phase["phase"])):
+        for phase in sorted(phases, key=_place_of_phase):
             indent = "    " if phase["phase"] in PHASES[1:4] else "  "
-            table.add_row(indent + phase["phase"], _count(phase["spans"]), *_percentiles(phase))
+            table.add_row(indent + printable(phase["phase"]), _count(phase["spans"]), *_percentiles(phase))
     for phase in answers.rows["phases"]:
         if phase["start"] == "ahead" and phase["phase"] in ("init", "restore"):
             table.add_row(f"{phase['phase']}, nobody waited", _count(phase["spans"]), *_percentiles(phase))
     return table
+
+
+def _place_of_phase(row: Row) -> int:
+    return PHASES.index(row["phase"]) if row["phase"] in PHASES else len(PHASES)
 
 
 def _versions(rows: Sequence[Row]) -> Table:

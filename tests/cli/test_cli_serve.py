@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import boto3
 import pytest
 
 from coldspan_report import otlp
+from coldspan_testing.callers import lambda_client
 from coldspan_testing.otlp_receiver import OtlpReceiver
 from coldspan_testing.trees import layer_tree
 
@@ -59,10 +59,7 @@ def test_requests_are_answered_their_traces_printed_and_a_signal_ends_it_in_orde
         with urllib.request.urlopen(f"{url}/a?b=c") as reply:
             assert json.load(reply)["rawPath"] == "/a"
         assert any("load handler" in line for line in lines_of(process.stdout, "^  response "))
-        client = boto3.client(
-            "lambda", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
-        )
-        assert client.invoke(FunctionName="orders", Payload=b"1")["Payload"].read() == b"1"
+        assert lambda_client(url).invoke(FunctionName="orders", Payload=b"1")["Payload"].read() == b"1"
         assert lines_of(process.stdout, "^  response ")[1].startswith("warm | ")
         process.send_signal(number)
         output, errors = process.communicate(timeout=10)

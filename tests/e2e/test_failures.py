@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from coldspan_lab.service import Moment
+from coldspan_lab.service import Moment, RuntimeClient
 from coldspan_testing import trees
 from coldspan_testing.runs import Run
 from coldspan_testing.shapes import RunSource, Shape, exceptions, shapes
+
+BOTH = pytest.mark.parametrize("runtime", list(RuntimeClient), ids=lambda client: client.value)
+"""awslambdaric under the wrapper, and the layer's own runtime: the same function, the same trace."""
 
 
 def failed_start(error_type: str, load: str) -> list[list[Shape]]:
@@ -21,6 +24,7 @@ def failed_start(error_type: str, load: str) -> list[list[Shape]]:
     ]
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("source", "error_type", "load", "raised"),
     [
@@ -40,9 +44,9 @@ def failed_start(error_type: str, load: str) -> list[list[Shape]]:
     ],
 )
 def test_a_start_that_fails_is_traced_twice_as_lambda_tries_it(
-    run_source: RunSource, source: str, error_type: str, load: str, raised: str
+    run_source: RunSource, runtime: RuntimeClient, source: str, error_type: str, load: str, raised: str
 ) -> None:
-    run = run_source(source)
+    run = run_source(source, runtime=runtime)
     answer = run.lab.invoke({})
     run.close()
     assert answer.function_error == "Unhandled"
@@ -73,6 +77,7 @@ def handler(event, context):
 """
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("does", "error_type", "raised"),
     [
@@ -84,9 +89,9 @@ def handler(event, context):
     ],
 )
 def test_a_handler_whose_process_dies_ends_there_and_the_next_start_is_cold(
-    run_source: RunSource, does: str, error_type: str, raised: list[str]
+    run_source: RunSource, runtime: RuntimeClient, does: str, error_type: str, raised: list[str]
 ) -> None:
-    run = run_source(PRELUDE, timeout_s=1.0)
+    run = run_source(PRELUDE, timeout_s=1.0, runtime=runtime)
     for event in (None, does, None):
         run.lab.invoke(event)
         run.lab.wait_frozen()
@@ -100,8 +105,11 @@ def test_a_handler_whose_process_dies_ends_there_and_the_next_start_is_cold(
     assert again.attributes["coldspan.invocation.sequence"] == 1
 
 
-def test_a_response_that_is_too_large_is_an_error_of_the_response(run_source: RunSource) -> None:
-    run = run_source("def handler(event, context):\n    return 'x' * 6_300_000")
+@BOTH
+def test_a_response_that_is_too_large_is_an_error_of_the_response(
+    run_source: RunSource, runtime: RuntimeClient
+) -> None:
+    run = run_source("def handler(event, context):\n    return 'x' * 6_300_000", runtime=runtime)
     assert b"Function.ResponseSizeTooLarge" in run.lab.invoke(1).payload
     run.close()
     too_large = "Function.ResponseSizeTooLarge"
@@ -115,8 +123,9 @@ def test_a_response_that_is_too_large_is_an_error_of_the_response(run_source: Ru
     assert server.attributes["coldspan.response.size"] == 6_300_002
 
 
-def test_a_timed_out_invocation_ends_at_its_deadline(run_source: RunSource) -> None:
-    run = run_source("def handler(event, context):\n    while True: pass", timeout_s=1.0)
+@BOTH
+def test_a_timed_out_invocation_ends_at_its_deadline(run_source: RunSource, runtime: RuntimeClient) -> None:
+    run = run_source("def handler(event, context):\n    while True: pass", timeout_s=1.0, runtime=runtime)
     run.lab.invoke(1)
     run.close()
     (server,) = run.servers
@@ -340,8 +349,13 @@ def test_a_timeout_of_which_the_platform_tells_the_next_process_alone(run_source
     assert reports_told(run) <= reports_of(run)
 
 
-def test_a_handler_that_raises_is_an_error_though_the_platform_says_success(run_source: RunSource) -> None:
-    run = run_source("class Broken(Exception): pass\ndef handler(event, context): raise Broken('no luck')")
+@BOTH
+def test_a_handler_that_raises_is_an_error_though_the_platform_says_success(
+    run_source: RunSource, runtime: RuntimeClient
+) -> None:
+    run = run_source(
+        "class Broken(Exception): pass\ndef handler(event, context): raise Broken('no luck')", runtime=runtime
+    )
     run.lab.invoke(1)
     run.lab.wait_frozen()
     run.close()

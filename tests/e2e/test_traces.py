@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from coldspan_extension import attributes
-from coldspan_lab.service import Moment
+from coldspan_lab.service import Moment, RuntimeClient
 from coldspan_testing import interpreters
 from coldspan_testing.otlp_receiver import SpanReceived
 from coldspan_testing.runs import StartRun
+from coldspan_testing.shapes import told
 
 MS = 1_000_000
 SHOWN_IF_SLOW = ("event decode", "response encode")
@@ -77,6 +78,20 @@ def test_every_span_of_a_run_is_as_the_conventions_ask(start_run: StartRun) -> N
     stack = next(a.value.string_value for a in event.attributes if a.key == "exception.stacktrace")
     assert "in handler" in stack
     assert "coldspan" not in stack.replace(str(Path(__file__).parents[1]), "")
+
+
+def test_under_either_runtime_a_function_leaves_the_same_traces(start_run: StartRun) -> None:
+    def traces(runtime: RuntimeClient) -> list[list[dict[str, object]]]:
+        environment = {"COLDSPAN_IMPORTS": "off", "COLDSPAN_MODULE_BODY": "off", "COLDSPAN_FLUSH": "end"}
+        run = start_run(settings={"runtime": runtime}, **environment)
+        until_told = {"busy_ms": 100}  # by telemetry, of init
+        for event in (until_told, {"httpMethod": "GET"}, "raise", "exit", until_told):
+            run.lab.invoke(event)
+            run.lab.wait_frozen()
+        run.close()
+        return told(run)
+
+    assert traces(RuntimeClient.COLDSPAN) == traces(RuntimeClient.AWSLAMBDARIC)
 
 
 def test_times_agree_with_what_lambda_saw(start_run: StartRun) -> None:

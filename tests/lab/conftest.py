@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from coldspan_lab.service import Function, Lab, RuntimeClient
+from coldspan_testing.callers import curl, lambda_client
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+
+__all__ = ["connect", "curl", "start_lab"]
 
 Connect = Callable[[Lab], "LambdaClient"]
 
@@ -215,14 +216,4 @@ def start_lab(tmp_path: Path) -> Iterator[StartLab]:
 def connect() -> Connect:
     """boto3's client of a lab."""
 
-    def connect(lab: Lab) -> "LambdaClient":
-        return boto3.client(
-            "lambda",
-            endpoint_url=lab.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="any",
-            aws_secret_access_key="any",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-    return connect
+    return lambda lab: lambda_client(lab.endpoint)

@@ -2,17 +2,15 @@
 
 import json
 import os
-import shutil
 import socket
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from coldspan_lab.service import InvokeMode
+from coldspan_testing.callers import PARTIAL_FILE, Curl, parse
 
 if TYPE_CHECKING:
     from tests.lab.conftest import StartLab
@@ -30,30 +28,6 @@ while True:
     say(reply=response.end())
 """
 STREAM: dict[str, Any] = {"invoke_mode": InvokeMode.RESPONSE_STREAM}
-
-Curl = Callable[..., "subprocess.CompletedProcess[bytes]"]
-
-
-@pytest.fixture
-def curl() -> Curl:
-    program = shutil.which("curl")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI is set, and there is no curl")
-        pytest.skip("there is no curl")
-
-    def run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-        return subprocess.run([program, "--silent", *arguments], capture_output=True, timeout=30)
-
-    return run
-
-
-def parse(reply: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Status, headers and body of `curl --include`."""
-    head, _, body = reply.partition(b"\r\n\r\n")
-    status, *lines = head.decode("latin-1").split("\r\n")
-    pairs = [line.partition(": ") for line in lines]
-    return int(status.split()[1]), [(name.lower(), value) for name, _, value in pairs], body
 
 
 def test_a_request_is_an_event_in_payload_format_2(start_lab: "StartLab", curl: Curl) -> None:
@@ -184,8 +158,7 @@ next_invocation()
     )
     done = curl("--include", lab.endpoint)
     status, _, body = parse(done.stdout)
-    broken = 18  # curl: "partial file"
-    expected = (502, b"Internal Server Error", 0) if part == "prelude" else (201, b"some", broken)
+    expected = (502, b"Internal Server Error", 0) if part == "prelude" else (201, b"some", PARTIAL_FILE)
     assert (status, body, done.returncode) == expected
 
 

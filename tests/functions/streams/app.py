@@ -171,6 +171,12 @@ def hand_in_hand(event, context):
             time.sleep(0.001)
 
 
+def http_hand_in_hand(event, context):
+    """The same behind a function URL, which has what to do in its body."""
+    yield {"statusCode": 201, "headers": {"content-type": "text/plain"}, "cookies": ["a=b"]}
+    yield from hand_in_hand(json.loads(event["body"]), context)
+
+
 def stamped(event, context):
     for _ in range(event):
         time.sleep(0.01)

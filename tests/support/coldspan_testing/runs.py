@@ -2,10 +2,12 @@
 
 import json
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -54,7 +56,8 @@ StartRun = Callable[..., Run]
 
 @pytest.fixture
 def start_run() -> Iterator[StartRun]:
-    """start_run(function="echo", python="3.11", layer=tree, answers=(), timeout_s=10, tls=None, **environment)."""
+    """start_run(function="echo", python="3.11", layer=tree, answers=(), timeout_s=10, tls=None, settings={},
+    **environment); `settings` are further ones of the lab's Function."""
     with ExitStack() as stack:
 
         def start(
@@ -65,21 +68,23 @@ def start_run() -> Iterator[StartRun]:
             timeout_s: float = 10.0,
             endpoint: str = "http",
             tls: ssl.SSLContext | None = None,
+            settings: Mapping[str, Any] = MappingProxyType({}),
             **environment: str,
         ) -> Run:
             receiver = stack.enter_context(OtlpReceiver(answers, tls))
             urls = {"http": receiver.endpoint_http, "grpc": receiver.endpoint_grpc, "": ""}
             if urls[endpoint]:
                 environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = urls[endpoint]
-            settings = Function(
+            what = Function(
                 FUNCTIONS / function,
                 python=interpreters.runtime(python),
                 timeout_s=timeout_s,
                 environment=environment,
+                **settings,
             )
             running = ExitStack()
             stack.push(running)
-            lab = running.enter_context(Lab(settings, layer=layer or trees.layer_tree(python)))
+            lab = running.enter_context(Lab(what, layer=layer or trees.layer_tree(python)))
             return Run(lab, receiver, running.close)
 
         yield start
