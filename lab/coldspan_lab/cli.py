@@ -1,7 +1,7 @@
 """The `coldspan` command. What a subcommand needs is imported when it runs: `coldspan layer build` needs no extras.
 
-Exit status: 0 every invocation was answered, 1 a failure of the lab, 2 bad usage, 128 + n ended by signal n, which is
-how serving ends anyway: 0.
+Exit status: 0 every invocation was answered or the report made, 1 a failure or nothing to report, 2 bad usage, 128 + n
+ended by signal n, which is how serving ends anyway: 0.
 """
 
 import io
@@ -29,6 +29,8 @@ from coldspan_lab.model import Function, InitType, InvokeMode, RuntimeClient
 from coldspan_lab.signals import Interrupted
 from coldspan_layer import builder, target
 from coldspan_layer.errors import BuildError
+from coldspan_report import command as report
+from coldspan_report.errors import ReportError, SourceInvalid
 from coldspan_wrapper import __version__
 
 DEFAULT_PORT = 8080
@@ -36,9 +38,11 @@ FAILED = 1
 BAD_USAGE = 2
 BY_SIGNAL = 128
 
-USAGE_ERRORS = (FunctionInvalid, InterpreterInvalid, LayerInvalid, PortUnavailable, RuntimeClientMissing)
-EXTRA = {"boto3", "h11", "jinja2", "rich"}
-"""What the lab imports and only its extra brings."""
+USAGE_ERRORS = (FunctionInvalid, InterpreterInvalid, LayerInvalid, PortUnavailable, RuntimeClientMissing, SourceInvalid)
+EXTRAS = {"boto3": "lab", "h11": "lab"} | dict.fromkeys(
+    ("duckdb", "google", "jinja2", "plotly", "rich", "scipy", "sqlglot"), "report"
+)
+"""What an extra brings, by what it is imported as; the lab's extra brings the report's, too."""
 HTML_HELP = "write the traces as a page into this file, too"
 
 
@@ -53,12 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in EXTRA:
+        if package not in EXTRAS:
             raise
-        return _failed(f"{package} is not installed; it comes with: pip install 'coldspan[lab]'", BAD_USAGE)
+        extra = EXTRAS[package] if options.command == "report" else "lab"
+        return _failed(f"{package} is not installed; it comes with: pip install 'coldspan[{extra}]'", BAD_USAGE)
     except USAGE_ERRORS as error:
         return _failed(str(error), BAD_USAGE)
-    except (LabError, BuildError) as error:
+    except (LabError, BuildError, ReportError) as error:
         return _failed(str(error), FAILED)
     except KeyboardInterrupt:
         return BY_SIGNAL + signal.SIGINT
@@ -74,12 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("coldspan", description="Shows what a Python function on AWS Lambda does while it starts.")
     parser.add_argument("--version", action="version", version=f"coldspan {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     _add_run(commands.add_parser("run", help="run a function under a local Lambda service and print its traces"))
     _add_serve(commands.add_parser("serve", help="serve a function over HTTP on this machine and print its traces"))
     demo = commands.add_parser("demo", help="run a sample function that way: one cold invocation, two warm ones")
     demo.add_argument("--html", metavar="FILE", type=arguments.output_file, help=f"{HTML_HELP} (default: in the cache)")
     demo.set_defaults(execute=_demo)
+    report.add_arguments(commands.add_parser("report", help="say from traces how bad cold starts are, and why"))
     layer = commands.add_parser("layer", help="make the Lambda layer").add_subparsers(metavar="COMMAND", required=True)
     _add_layer_build(layer.add_parser("build", help="build the layer, a folder or a .zip"))
     return parser

@@ -70,7 +70,7 @@ class Environment:
             self._layer,
             address=self._server.address,
             metadata_token=secrets.token_urlsafe(24),
-            log_stream=f"{time.strftime('%Y/%m/%d', time.gmtime())}/[$LATEST]{self.id}",
+            log_stream=f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{self._function.version}]{self.id}",
             channel=self._folder / "channel",
             listen=f"{LOOPBACK}:{_free_port()}",
         )
@@ -164,7 +164,7 @@ class Environment:
                 if self._domain is None:
                     await self._initialize("invoke", invocation.deadline_ns, invocation)
             finally:
-                self._telemetry.emit("platform.start", platform_events.start(invocation))
+                self._telemetry.emit("platform.start", platform_events.start(invocation, self._function.version))
             await self._run(invocation)
             self._report(invocation, "success", None, clock.now_ns())
         except (Fault, DeadlinePassed) as failure:

@@ -9,7 +9,7 @@ from coldspan_lab import subscription
 from coldspan_lab.api import Refused, Routes, accepted, error, json_reply
 from coldspan_lab.domain import INVOKE, MAX_EXTENSIONS, SHUTDOWN, Domain, Extension
 from coldspan_lab.http import BodyTooLarge, BodyTruncated, Request, Response
-from coldspan_lab.model import ACCOUNT_ID, VERSION, Function, Moment
+from coldspan_lab.model import ACCOUNT_ID, Function, Moment
 from coldspan_lab.states import EXTENSION_ASKS_FOR, ExtensionAct, ExtensionState, NotAllowed
 from coldspan_lab.telemetry import Telemetry
 
@@ -52,7 +52,8 @@ class ExtensionsApi:
         extension.events = events
         self._mark(Moment.EXTENSION_REGISTERED)
         self._domain.changed()
-        reply = {"functionName": self._function.name, "functionVersion": VERSION, "handler": self._function.handler}
+        function = self._function
+        reply = {"functionName": function.name, "functionVersion": function.version, "handler": function.handler}
         features = request.headers.get("lambda-extension-accept-feature", "").split(",")
         if "accountId" in (feature.strip() for feature in features):
             reply = {"accountId": ACCOUNT_ID, **reply}

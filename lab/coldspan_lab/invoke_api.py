@@ -11,7 +11,7 @@ from coldspan_lab import eventstream
 from coldspan_lab.api import JSON
 from coldspan_lab.http import BodyTooLarge, BodyTruncated, Pieces, Request, Response
 from coldspan_lab.invocation import Call
-from coldspan_lab.model import VERSION, Answer, Function
+from coldspan_lab.model import Answer, Function
 from coldspan_lab.response_stream import StreamEnd
 
 PATH = re.compile(r"/2015-03-31/functions/(?P<name>.+)/invocations")
@@ -48,7 +48,8 @@ class InvokeApi:
         if kind not in kinds:
             return _error(400, "InvalidParameterValueException", f"{kind}: expected one of {', '.join(kinds)}")
         named = ARN.fullmatch(unquote(matched["name"]))
-        if named is None or named["name"] != self._function.name or named["qualifier"] not in (None, VERSION):
+        qualifiers = (None, self._function.version)
+        if named is None or named["name"] != self._function.name or named["qualifier"] not in qualifiers:
             arn = self._function.arn.rpartition(":")[0]
             return _error(404, "ResourceNotFoundException", f"Function not found: {arn}:{matched['name']}")
         return await self._call(request, kind, streaming=streaming is not None)
@@ -79,14 +80,14 @@ class InvokeApi:
             return Response(204)
         if kind == "Event":
             return Response(202, b"", ((REQUEST_ID, self._enqueue(call)),))
-        return _reply(await self._invoke(call), call)
+        return _reply(await self._invoke(call), call, self._function.version)
 
 
-def _reply(answer: Answer, call: Call) -> Response:
+def _reply(answer: Answer, call: Call, version: str) -> Response:
     headers = [(REQUEST_ID, answer.request_id)]
     if answer.exception is not None:
         return Response(answer.status, answer.payload, (JSON, *headers, ("x-amzn-errortype", answer.exception)))
-    headers.append(("X-Amz-Executed-Version", VERSION))
+    headers.append(("X-Amz-Executed-Version", version))
     if answer.trace_header is not None:
         headers.append(("X-Amzn-Trace-Id", answer.trace_header.partition(";")[0]))
     if call.wants_stream:

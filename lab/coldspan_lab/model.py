@@ -92,6 +92,8 @@ class Function:
     restore_limit_s: float = 10.0
     invoke_mode: InvokeMode = InvokeMode.BUFFERED
     """Of the function's URL."""
+    version: str = VERSION
+    """What it is told: $LATEST, or a number as of a published version."""
 
     def check(self) -> None:
         """Raises FunctionInvalid for what cannot be run."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from coldspan_lab import clock
 from coldspan_lab.invocation import Invocation, tracing
-from coldspan_lab.model import VERSION, Function, InitType, TelemetryEvent
+from coldspan_lab.model import Function, InitType, TelemetryEvent
 
 INIT_ALWAYS_LOGGED = (InitType.PROVISIONED_CONCURRENCY.value, InitType.SNAP_START.value)
 """Of other inits only the failed ones get a line."""
@@ -58,7 +58,7 @@ def restore_start(function: Function, runtime_version: str, instance_id: str) ->
         "runtimeVersion": runtime_version,
         "runtimeVersionArn": "",
         "functionName": function.name,
-        "functionVersion": VERSION,
+        "functionVersion": function.version,
         "instanceId": instance_id,
         "instanceMaxMemory": function.memory_mb,
     }
@@ -76,8 +76,8 @@ def extension(name: str, state: str, events: list[str], error_type: str | None) 
     return _with_error_type({"name": name, "state": state, "events": events}, error_type)
 
 
-def start(invocation: Invocation) -> dict[str, Any]:
-    return {"requestId": invocation.request_id, "version": VERSION, **_about_the_call(invocation)}
+def start(invocation: Invocation, version: str) -> dict[str, Any]:
+    return {"requestId": invocation.request_id, "version": version, **_about_the_call(invocation)}
 
 
 def fault(invocation: Invocation, error_type: str, message: str) -> str:

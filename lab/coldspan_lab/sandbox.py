@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldspan_lab.interpreter import BOOTSTRAP, Interpreter
-from coldspan_lab.model import VERSION, Function, InitType, RuntimeClient
+from coldspan_lab.model import Function, InitType, RuntimeClient
 
 WRAPPER = "coldspan-exec"
 XRAY_DAEMON = ("169.254.100.1", "2000")
@@ -126,7 +126,7 @@ def _reserved(sandbox: Sandbox) -> dict[str, str]:
     return {
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": VERSION,
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": function.init_type.reported,
         "AWS_LAMBDA_LOG_FORMAT": function.log_format,
         "AWS_LAMBDA_METADATA_API": sandbox.address,

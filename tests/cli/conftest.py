@@ -23,6 +23,11 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
+def coldspan_path() -> Path:
+    return COLDSPAN
+
+
+@pytest.fixture
 def coldspan(environ: dict[str, str]) -> Callable[..., Completed]:
     def run(*arguments: object, **variables: str) -> Completed:
         command = [str(COLDSPAN), *map(str, arguments)]

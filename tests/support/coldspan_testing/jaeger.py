@@ -70,7 +70,7 @@ class Jaeger:
     def __enter__(self) -> "Jaeger":
         http, grpc, query, admin, *others = (f"127.0.0.1:{free_port()}" for _ in range(7))
         self.endpoint_http, self.endpoint_grpc = f"http://{http}", f"http://{grpc}"
-        self._query, self._admin = f"http://{query}", f"http://{admin}"
+        self.query, self._admin = f"http://{query}", f"http://{admin}"
         options = {
             "collector.otlp.http.host-port": http,
             "collector.otlp.grpc.host-port": grpc,
@@ -112,7 +112,7 @@ class Jaeger:
         found: list[Trace] = []
         for _ in range(int(READY_TIMEOUT_S / POLL_S)):
             where = {"service": service, "limit": "100"}
-            reply = self._session.get(f"{self._query}/api/traces", params=where, timeout=READY_TIMEOUT_S)
+            reply = self._session.get(f"{self.query}/api/traces", params=where, timeout=READY_TIMEOUT_S)
             found = sorted(map(Trace, reply.json()["data"] or []), key=lambda trace: trace.start_us)
             if enough(found):
                 return found
@@ -122,7 +122,7 @@ class Jaeger:
     def warnings_of_v2(self, trace: "Trace") -> list[str]:
         """What Jaeger 2 finds wrong, whose query service is in the all-in-one command as well (/api/v3). Other than
         Jaeger 1, it knows the spans of one host by the resource attribute host.id."""
-        reply = self._session.get(f"{self._query}/api/v3/traces/{trace.trace_id}", timeout=READY_TIMEOUT_S)
+        reply = self._session.get(f"{self.query}/api/v3/traces/{trace.trace_id}", timeout=READY_TIMEOUT_S)
         scopes = [scope for each in reply.json()["result"]["resourceSpans"] for scope in each["scopeSpans"]]
         spans = [span for scope in scopes for span in scope["spans"]]
         assert len(spans) == len(trace.spans)
