@@ -5,18 +5,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 14
 
 install: $(READY)  ## Set up .venv with coldspan and what developing it needs
 
-$(READY): pyproject.toml
+$(RUNS): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "coldspan needs Python 3.10 or newer; this is %s. Name another one: make PYTHON=python3.13" % sys.version.split()[0])'
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(PIP) '.[lab]'
+	@touch $(RUNS)
+
+$(READY): $(RUNS)
+	@echo "Setting up what tests and checks need ..."
+	@$(PIP) '.[dev]'
 	@touch $(READY)
 
 check: install  ## Lint, formatting and types
@@ -28,10 +35,10 @@ check: install  ## Lint, formatting and types
 test: install  ## Run the whole test suite (ARGS="-k name" for a part)
 	$(BIN)/python -Im pytest $(ARGS)
 
-demo: install  ## Run a sample function under the local Lambda service and print its traces
+demo: $(RUNS)  ## Run a sample function under the local Lambda service and print its traces
 	@$(BIN)/coldspan demo
 
-layer: install  ## Build the layer for this Python into dist/coldspan.zip
+layer: $(RUNS)  ## Build the layer for this Python into dist/coldspan.zip
 	@mkdir -p dist
 	$(BIN)/coldspan layer build --output dist/coldspan.zip
 
