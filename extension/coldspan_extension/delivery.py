@@ -31,7 +31,7 @@ class Delivery:
         self._config = settings
         choice = lane.choose(settings, is_ahead=boot.is_ahead, has_sdk=lane.has_sdk())
         self._lane = choice.lane
-        self._note_other_lane(choice)
+        self._choice_untold: lane.Choice | None = choice if choice.reason else None
         self._log = Log(settings.log_level, through_structlog=self._lane == config.SDK)
         self._refuse_own_endpoint()
         self._note_other_python()
@@ -163,6 +163,7 @@ class Delivery:
             facts = {"variable": invalid.variable, "value": invalid.value, "accepted": invalid.accepted}
             self._boot.note("config_invalid", **facts)
         self._config.invalid = []
+        self._tell_choice()
         listener = self._boot.listener
         if listener is not None and listener.dropped:
             self._boot.note("telemetry_dropped", batches=listener.dropped)
@@ -175,6 +176,12 @@ class Delivery:
             self._told_unobserved = True
             reason = "no runtime client that we know" if runtime else "AWS_LAMBDA_EXEC_WRAPPER is not our coldspan-exec"
             self._log.warning("runtime_unobserved", reason=reason)
+
+    def _tell_choice(self) -> None:
+        choice, self._choice_untold = self._choice_untold, None
+        if choice is not None:
+            say = self._log.warning if choice.differs else self._log.info
+            say("exporter_chosen", exporter=choice.lane, reason=choice.reason)
 
     def _carried(self) -> Attributes:
         """What the next SERVER span tells of ourselves."""
@@ -245,10 +252,6 @@ class Delivery:
         if listener is not None and endpoint is not None and config.is_own_listener(endpoint, listener.port):
             self._boot.note("endpoint_is_own_listener", endpoint=str(endpoint), instead="lines on stdout")
             self._config.endpoint = None
-
-    def _note_other_lane(self, choice: lane.Choice) -> None:
-        if choice.reason:
-            self._boot.note("exporter_differs", exporter=choice.lane, reason=choice.reason)
 
 
 def _forget_imports(invocation: Invocation) -> None:

@@ -24,6 +24,9 @@ class Log:
     def debug(self, event: str, **facts: object) -> None:
         self._say("debug", event, facts)
 
+    def info(self, event: str, **facts: object) -> None:
+        self._say("info", event, facts)
+
     def warning(self, event: str, **facts: object) -> None:
         self._say("warning", event, facts)
 

@@ -120,7 +120,7 @@ def test_a_layer_without_dependencies_sends_whole_traces_and_says_what_it_cannot
     invoke(run, 1, 2)
     run.close()
     assert len(after_responses(run)) == 2
-    (said,) = run.logged("exporter_differs")
+    (said,) = run.logged("exporter_chosen")
     assert said["exporter"] == "lean"
 
 
@@ -141,7 +141,7 @@ def test_what_the_lean_lane_cannot_do_goes_to_the_other_and_is_said_once(start_r
     run = start_run(COLDSPAN_EXPORTER="lean", ALL_PROXY="http://127.0.0.1:9", NO_PROXY="127.0.0.1")
     invoke(run, 1, 2)
     run.close()
-    (said,) = run.logged("exporter_differs")
+    (said,) = run.logged("exporter_chosen")
     assert (said["exporter"], said["reason"]) == ("sdk", "the lean lane cannot do this: a proxy, ALL_PROXY")
     assert len(run.servers) == 2
 

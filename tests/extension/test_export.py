@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from coldspan_extension.config import LEAN, SDK, parse
 from coldspan_extension.export import Exported, Exporter, Failed
 from coldspan_extension.export.lane import make_exporter
+from coldspan_extension.export.outcome import outcome_of
 from coldspan_extension.export.stdout import MAX_LINE, lines_of
 from coldspan_extension.export.worker import Batch, Worker
 from coldspan_extension.log import Log
@@ -253,3 +254,20 @@ def test_a_fault_of_a_dependency_is_an_outcome() -> None:
     assert batch is not None
     assert isinstance(batch.outcome, Failed)
     assert batch.outcome.reason == "RuntimeError: no such lane"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("", None),
+        ("7", 7.0),
+        ("Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
+        ("Tue, 24 Nov 2026 11:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-1", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
+    outcome = outcome_of(503, header, b"", 1, now_s=1_795_521_600.0)
+    assert isinstance(outcome, Failed)
+    assert outcome.retry_after_s == seconds

@@ -47,8 +47,8 @@ def test_a_request_waits_for_an_init_on_demand_and_for_one_that_is_repeated(
         (PLAIN, True, True, "lean", ""),
         (SDK, False, True, "sdk", ""),
         ({**memory(1_024), **LEAN}, True, True, "lean", ""),
-        (GRPC, False, True, "sdk", ""),
-        (PROXY, False, True, "sdk", ""),
+        (GRPC, False, True, "sdk", "the lean lane cannot do this: OTLP over gRPC"),
+        (PROXY, False, True, "sdk", "the lean lane cannot do this: a proxy, HTTP_PROXY"),
         ({**GRPC, **LEAN}, False, True, "sdk", "the lean lane cannot do this: OTLP over gRPC"),
         ({**PROXY, **LEAN}, False, True, "sdk", "the lean lane cannot do this: a proxy, HTTP_PROXY"),
         (memory(1_024), True, False, "lean", ""),
@@ -60,3 +60,19 @@ def test_a_request_waits_for_an_init_on_demand_and_for_one_that_is_repeated(
 def test_the_lane_of_each_case(environ: dict[str, str], is_ahead: bool, has_sdk: bool, lane: str, reason: str) -> None:
     choice = choose(parse(environ), is_ahead=is_ahead, has_sdk=has_sdk)
     assert (choice.lane, choice.reason) == (lane, reason)
+
+
+@pytest.mark.parametrize(
+    ("environ", "has_sdk", "differs"),
+    [
+        (GRPC, True, False),
+        ({**GRPC, **LEAN}, True, True),
+        (GRPC, False, True),
+        (SDK, False, True),
+        (PLAIN, False, False),
+    ],
+)
+def test_it_is_a_warning_only_where_another_lane_was_asked_for(
+    environ: dict[str, str], has_sdk: bool, differs: bool
+) -> None:
+    assert choose(parse(environ), is_ahead=False, has_sdk=has_sdk).differs is differs

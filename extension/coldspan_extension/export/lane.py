@@ -14,13 +14,14 @@ ROOMY_MB = 512
 
 
 class Choice:
-    """`reason` says why it is not the lane that was asked for; empty where it is."""
+    """`reason` says what made it this lane, empty where nothing special did; `differs`: another one was asked for."""
 
-    __slots__ = ("lane", "reason")
+    __slots__ = ("differs", "lane", "reason")
 
-    def __init__(self, lane: str, reason: str = "") -> None:
+    def __init__(self, lane: str, reason: str = "", *, differs: bool = False) -> None:
         self.lane = lane
         self.reason = reason
+        self.differs = differs
 
 
 def choose(config: Config, *, is_ahead: bool, has_sdk: bool) -> Choice:
@@ -33,9 +34,9 @@ def choose(config: Config, *, is_ahead: bool, has_sdk: bool) -> Choice:
     only_sdk = "OTLP over gRPC" if config.protocol == "grpc" else config.needs_requests
     if not has_sdk:
         wanted = only_sdk or ("COLDSPAN_EXPORTER=sdk" if config.lane == SDK else "")
-        return Choice(LEAN, f"{wanted} needs what this layer was built without" if wanted else "")
+        return Choice(LEAN, f"{wanted} needs what this layer was built without" if wanted else "", differs=bool(wanted))
     if only_sdk:
-        return Choice(SDK, f"the lean lane cannot do this: {only_sdk}" if config.lane == LEAN else "")
+        return Choice(SDK, f"the lean lane cannot do this: {only_sdk}", differs=config.lane == LEAN)
     if config.lane in (SDK, LEAN):
         return Choice(config.lane)
     return Choice(SDK if is_ahead and config.memory_mb >= ROOMY_MB else LEAN)

@@ -46,7 +46,7 @@ class LeanExporter:
             answer = self._connection.post(self._headers, body, timeout_s)
         except Unreachable as error:
             return Failed(True, str(error))
-        return outcome_of(answer.status, answer.headers.get("retry-after", ""), answer.body, len(spans))
+        return outcome_of(answer.status, answer.headers.get("retry-after", ""), answer.body, len(spans), time.time())
 
     def close_idle(self) -> None:
         self._connection.close()

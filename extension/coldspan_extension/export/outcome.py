@@ -18,8 +18,8 @@ def time_limit(timeout_s: float, deadline_ns: int, now_ns: int) -> float:
     return min(timeout_s, MAX_EXPORT_S, (deadline_ns - now_ns) / 1e9)
 
 
-def outcome_of(status: int, retry_after: str, body: bytes, count: int) -> "Exported | Failed":
-    """Of an export of `count` spans. `retry_after` is the header's value: seconds; a date is not read."""
+def outcome_of(status: int, retry_after: str, body: bytes, count: int, now_s: float) -> "Exported | Failed":
+    """Of an export of `count` spans. `retry_after` is the header's value, seconds or a date; `now_s` is Unix time."""
     if 200 <= status < 300:
         try:
             rejected, message = partial_success(body)
@@ -28,5 +28,18 @@ def outcome_of(status: int, retry_after: str, body: bytes, count: int) -> "Expor
         rejected = min(rejected, count)
         return Exported(count - rejected, rejected, message)
     said = body[:MAX_REASON].decode("utf-8", "replace")
-    retry_after_s = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
-    return Failed(status in RETRYABLE, f"HTTP {status} {said}".strip(), retry_after_s)
+    return Failed(status in RETRYABLE, f"HTTP {status} {said}".strip(), _seconds(retry_after, now_s))
+
+
+def _seconds(retry_after: str, now_s: float) -> "float | None":
+    """None where there is no such header, or none that says something."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    if not retry_after:
+        return None
+    from email.utils import parsedate_to_datetime  # 10 ms, for what few collectors send
+
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now_s)
+    except ValueError:
+        return None

@@ -62,7 +62,9 @@ class HttpExporter:
         answer = self._answer
         if answer is None:
             return Failed(True, "no answer from the collector")
-        return outcome_of(answer.status_code, answer.headers.get("Retry-After", ""), answer.content, len(spans))
+        return outcome_of(
+            answer.status_code, answer.headers.get("Retry-After", ""), answer.content, len(spans), time.time()
+        )
 
     def close_idle(self) -> None:
         self._session.close()
