@@ -58,6 +58,7 @@ class ImportLog:
         self.lost = 0
         self.samples: list[Sample] = []
         self.thread = ""  # the one that loads the handler's module, and runs it: it imports first
+        self._latest_ns = 0  # the latest begin
         self._unread: list[tuple[str, int]] = []
         self._imports: dict[tuple[str, str, str], Import] = {}  # by thread, begin and module
         self._origins: dict[str, str] = {}
@@ -81,6 +82,8 @@ class ImportLog:
     def between(self, begin_ns: int, end_ns: int) -> list[Import]:
         """The outermost imports that began in that time, each with those it led to."""
         self.read()
+        if begin_ns > self._latest_ns:  # a handler that imports nothing, most often
+            return []
         stacks: dict[str, list[Import]] = {}
         outermost: list[Import] = []
         for found in sorted(self._imports.values(), key=lambda found: found.began_ns):
@@ -88,8 +91,9 @@ class ImportLog:
                 continue
             found.children = []
             stack = stacks.setdefault(found.thread, [])
-            over = [place for place, one in enumerate(stack) if one.ended_ns and one.ended_ns <= found.began_ns]
-            del stack[min(over, default=len(stack)) :]  # with what was inside: its own end may be lost
+            if stack and stack[-1].ended_ns <= found.began_ns:  # else it is inside the last one
+                over = [place for place, one in enumerate(stack) if one.ended_ns and one.ended_ns <= found.began_ns]
+                del stack[min(over, default=len(stack)) :]  # with what was inside: its own end may be lost
             (stack[-1].children if stack else outermost).append(found)
             stack.append(found)
         return outermost
@@ -133,6 +137,7 @@ class ImportLog:
         if fields[0] not in ("<", ">") or (len(self._imports) >= MAX_IMPORTS and key not in self._imports):
             raise ValueError
         self.thread = self.thread or fields[2]
+        self._latest_ns = max(self._latest_ns, at_ns)
         found = self._imports.get(key) or Import(fields[3], fields[2], at_ns, fields[4], int(fields[5]))
         if fields[0] == "<":
             ended_ns, found_ns, compile_ns = int(fields[6]), int(fields[7]), int(fields[8])

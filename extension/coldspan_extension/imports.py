@@ -36,18 +36,17 @@ class Policy:
 class _Node:
     """An import at its place, with its end made sure of."""
 
-    __slots__ = ("children", "end_ns", "found", "parent", "start_ns")
+    __slots__ = ("children", "duration_ns", "end_ns", "found", "parent", "start_ns")
 
-    def __init__(self, found: Import, parent: "_Node | None", begin_ns: int, end_ns: int) -> None:
+    def __init__(self, found: Import, parent: "_Node | None", begin_ns: int, end_ns: int, nodes: "list[_Node]") -> None:
+        """Adds itself to `nodes`, and what it led to."""
         self.found = found
         self.parent = parent
         self.start_ns = min(max(_floor(found.began_ns), begin_ns), end_ns)
         self.end_ns = min(max(_floor(found.ended_ns or end_ns), self.start_ns), end_ns)
-        self.children = [_Node(child, self, self.start_ns, self.end_ns) for child in found.children]
-
-    @property
-    def duration_ns(self) -> int:
-        return self.end_ns - self.start_ns
+        self.duration_ns = self.end_ns - self.start_ns
+        nodes.append(self)
+        self.children = [_Node(child, self, self.start_ns, self.end_ns, nodes) for child in found.children]
 
     def walk(self) -> "Iterator[_Node]":
         yield self
@@ -61,8 +60,8 @@ def import_spans(parent: Span, label: str, ids: Ids, log: ImportLog, policy: Pol
     A parent that failed, or was cut, has the imports that were on their way then, whatever they took.
     """
     start_ns, end_ns = parent.start_ns, parent.end_ns
-    roots = [_Node(found, None, start_ns, end_ns) for found in log.between(start_ns, end_ns)]
-    nodes = [node for root in roots for node in root.walk()]
+    nodes: list[_Node] = []
+    roots = [_Node(found, None, start_ns, end_ns, nodes) for found in log.between(start_ns, end_ns)]
     if not nodes:
         return []
     shown = _shown(nodes, policy, failed=parent.error)
