@@ -132,6 +132,11 @@ class Delivery:
         if self._lane == config.LEAN:
             self._worker.load()
 
+    @property
+    def must_load(self) -> bool:
+        """The sdk lane's exporter is not there yet: up to 4 s on a small function."""
+        return self._lane == config.SDK and not self._worker.is_loaded
+
     def can_export(self, now_ns: int) -> bool:
         """Neither a pause after failures, nor an export that an earlier invocation waited for in vain."""
         return self._breaker.allows(now_ns) and not self._worker.is_busy
@@ -152,6 +157,7 @@ class Delivery:
 
     def end(self) -> None:
         """The environment ends: what still waits, or is on its way, is lost."""
+        self._log.hurry()
         lost = self._queue.dropped + len(self._queue) + self._worker.spans_on_their_way
         if lost:
             self._boot.note("spans_dropped", reason="shutdown", count=lost)

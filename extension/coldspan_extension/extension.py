@@ -143,6 +143,7 @@ class Extension:
                 memory_mb=self._config.memory_mb,
                 delay_ns=self._config.flush_delay_ms * MS,
                 can_export=delivery is None or delivery.can_export(now_ns),
+                must_load=delivery is not None and delivery.must_load,
             )
         )
         if not plan.beside:

@@ -51,6 +51,7 @@ class Situation:
         "gaps_ns",
         "handler_ns",
         "memory_mb",
+        "must_load",
         "policy",
         "waiting",
     )
@@ -66,6 +67,7 @@ class Situation:
         memory_mb: int = 0,
         delay_ns: int = 0,
         can_export: bool = True,
+        must_load: bool = False,
     ) -> None:
         self.policy = policy
         self.gaps_ns = gaps_ns  # between the beginnings of the latest invocations, this one among them
@@ -76,6 +78,7 @@ class Situation:
         self.memory_mb = memory_mb
         self.delay_ns = delay_ns  # how old a trace may get, if the user says so
         self.can_export = can_export  # the breaker's word
+        self.must_load = must_load  # the sdk lane, which is not loaded yet
 
 
 class Plan:
@@ -94,6 +97,8 @@ def plan(now: Situation) -> Plan:
         return Plan(beside=False, hold=False, reason="exports failed, this is a pause")
     if now.policy == END:
         return Plan(beside=False, hold=True, reason="as configured")
+    if now.must_load and _is_small(now):
+        return Plan(beside=False, hold=True, reason="loading the exporter takes longer than SHUTDOWN gives")
     due = is_due(now)
     if now.policy == DEFERRED:
         return Plan(beside=due, hold=False, reason="due" if due else "nothing is due")

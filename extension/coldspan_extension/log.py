@@ -21,6 +21,10 @@ class Log:
         self._level = LEVELS[level]
         self._write: Callable[[str, str, dict[str, object]], None] | None = None if through_structlog else _write_line
 
+    def hurry(self) -> None:
+        """There is no time left to load structlog: if it is not there by now, the lines are written as they are."""
+        self._write = self._write or _write_line
+
     def debug(self, event: str, **facts: object) -> None:
         self._say("debug", event, facts)
 

@@ -30,6 +30,10 @@ SMALL = 128
         (Situation("deferred", BURST, waiting=50, age_ns=SECOND), NOTHING),
         (Situation("deferred", BURST, waiting=50, age_ns=SECOND, memory_mb=SMALL), BESIDE),
         (Situation("deferred", APART, waiting=1, age_ns=HOUR, can_export=False), NOTHING),
+        # what takes 4 s to load is loaded while there is time: SHUTDOWN has two
+        (Situation("deferred", must_load=True, memory_mb=SMALL), HOLD),
+        (Situation("deferred", must_load=True, memory_mb=1_024), NOTHING),
+        (Situation(gaps_ns=BURST, must_load=True, memory_mb=SMALL), HOLD),
         # adaptive: the first ones, and those an hour apart, at once
         (Situation(), HOLD),
         (Situation(gaps_ns=BURST[:2], waiting=0), HOLD),

@@ -68,6 +68,10 @@ class Worker:
     def spans_on_their_way(self) -> int:
         return len(self._batch.spans) if self.is_busy and self._batch is not None else 0
 
+    @property
+    def is_loaded(self) -> bool:
+        return self._exporter is not None
+
     def load(self) -> None:
         """Makes the exporter now, in the caller's thread, while nobody waits."""
         if self._exporter is None and not self.is_busy:
