@@ -87,7 +87,8 @@ class Sample:
     def says(self) -> str:
         return (
             f"a sample is read, the newest traces (--sample): {self.cold:,} of {self.cold_of:,} cold requests and "
-            f"{self.warm:,} of {self.warm_of:,} warm ones; counts, rates and percentiles of requests are of all"
+            f"{self.warm:,} of {self.warm_of:,} warm ones; counts and rates are of all, and percentiles of requests "
+            "estimates of all"
         )
 
 
@@ -111,6 +112,8 @@ class Side:
     label: str
     requests: int
     cold: int
+    cold_read: int
+    """Those that imports are of: fewer where a sample was read."""
 
     @property
     def cold_rate(self) -> float:
@@ -271,9 +274,9 @@ def _compare(engine: Engine, sides: Sides, counts: Counts | None) -> Comparison:
         draws = {
             start: [row["ms"] for row in engine.rows(questions.sample(start).sql)] for start in questions.START_WORDS
         }
-        side = Side(label, sum(totals.values()), totals.get("cold", 0))
-        found.append((side, rows, totals, draws, held.get("cold", 0)))
-    (a, a_rows, a_totals, a_draws, a_cold), (b, b_rows, b_totals, b_draws, b_cold) = found
+        side = Side(label, sum(totals.values()), totals.get("cold", 0), held.get("cold", 0))
+        found.append((side, rows, totals, draws))
+    (a, a_rows, a_totals, a_draws), (b, b_rows, b_totals, b_draws) = found
     return Comparison(
         a,
         b,
@@ -281,7 +284,7 @@ def _compare(engine: Engine, sides: Sides, counts: Counts | None) -> Comparison:
             comparison.difference(start, a_draws[start], b_draws[start], a_totals.get(start, 0), b_totals.get(start, 0))
             for start in questions.START_WORDS
         ),
-        tuple(comparison.import_changes(a_rows["imports"], a_cold, b_rows["imports"], b_cold, questions.TOP)),
+        tuple(comparison.import_changes(a_rows["imports"], a.cold_read, b_rows["imports"], b.cold_read, questions.TOP)),
         tuple(
             comparison.changes(comparison.phase_medians(a_rows["phases"]), comparison.phase_medians(b_rows["phases"]))
         ),

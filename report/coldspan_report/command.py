@@ -109,6 +109,7 @@ def execute(options: Namespace) -> None:
     else:
         if scheme:
             filters = _bounded(filters, now_ns)
+            compared = _bounded_sides(filters, compared)
         with _embedded(options, filters, compared) as (engine, names, reading, counts):
             found = answers.ask(engine, names, filters, reading, options.price, compared, counts)
     if options.html:
@@ -219,17 +220,13 @@ def _fetch_sample(
     from coldspan_report.tempo import Tempo, fetch
     from coldspan_report.tempo_counts import Counts
 
-    window = _window(filters, compared)
     server = Tempo(options.sources[0], _connection(options))
     path = engine.folder / "tempo.jsonl"
-    sides = [
-        replace(side, since_ns=side.since_ns or window.since_ns, until_ns=side.until_ns or window.until_ns)
-        for _, side in compared or ()
-    ]
-    fetched = fetch(server, [filters, *sides], options.sample, path, progress)
+    wanted = [filters, *(side for _, side in compared or ())]
+    fetched = fetch(server, wanted, options.sample, path, progress)
     if fetched.lacking:
         engine.reading.sample = f"{fetched.lacking} traces that Tempo found it gave not, or not whole"
-    return path, Counts(server, window, frozenset(fetched.cut)) if fetched.cut else None
+    return path, Counts(server) if fetched.cut else None
 
 
 def _clickhouse(options: Namespace, filters: Filter, compared: Sides | None, now_ns: int) -> "tuple[Filter, Engine]":
@@ -262,6 +259,19 @@ def _window(bounded: Filter, compared: Sides | None) -> Filter:
         since_ns=min(side.since_ns for side in every if side.since_ns is not None),
         until_ns=max(side.until_ns for side in every if side.until_ns is not None),
     )
+
+
+def _bounded_sides(bounded: Filter, compared: Sides | None) -> Sides | None:
+    """A side that is a version is within the report's window."""
+    if compared is None:
+        return None
+    (a, first), (b, second) = compared
+    window = _window(bounded, compared)
+    return (a, _within(first, window)), (b, _within(second, window))
+
+
+def _within(side: Filter, window: Filter) -> Filter:
+    return replace(side, since_ns=side.since_ns or window.since_ns, until_ns=side.until_ns or window.until_ns)
 
 
 def _connection(options: Namespace) -> "Connection":

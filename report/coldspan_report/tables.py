@@ -57,7 +57,7 @@ def _parts(answers: Answers) -> Iterator[Table | Text]:
     if answers.rows["failures"]:
         yield _failures(answers.rows["failures"])
     if answers.comparison:
-        yield from _comparison(answers.comparison)
+        yield from _comparison(answers.comparison, answers.of("imports"))
     yield _last(answers)
 
 
@@ -86,7 +86,8 @@ def _starts(answers: Answers) -> Table:
 
 
 def _latency(answers: Answers) -> Table:
-    table = _table(f"Latency and phases{answers.of('phases')}, ms", "", "n", "p50", "p95", "p99")
+    of_sample = "; phases are of the sample" if answers.sample else ""
+    table = _table(f"Latency and phases, ms{of_sample}", "", "n", "p50", "p95", "p99")
     for row in answers.rows["latency"]:
         table.add_row(Text(f"{row['start']} request", style="bold"), _count(row["requests"]), *_percentiles(row))
         phases = [phase for phase in answers.rows["phases"] if phase["start"] == row["start"]]
@@ -168,7 +169,7 @@ def _failures(rows: Sequence[Row]) -> Table:
     return _with_rest(table, len(rows))
 
 
-def _comparison(of: Comparison) -> Iterator[Table | Text]:
+def _comparison(of: Comparison, basis: str) -> Iterator[Table | Text]:
     a, b = printable(of.a.label), printable(of.b.label)
     text = Text(f"\nFrom {a} to {b}\n", style="bold")
     for side in (of.a, of.b):
@@ -181,8 +182,8 @@ def _comparison(of: Comparison) -> Iterator[Table | Text]:
         text.append(f"  {latency.says}\n", style="bold yellow" if latency.exceeds_noise else "not bold")
     yield text
     for title, changes in (
-        ("Imports, mean of all cold starts, ms", of.imports),
-        ("Phases of cold, p50, ms", of.phases),
+        (f"Imports, mean of all cold starts{basis}, ms", of.imports),
+        (f"Phases of cold, p50{basis}, ms", of.phases),
     ):
         if changes:
             table = _table(title, "", a, b, "change")

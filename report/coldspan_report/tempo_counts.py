@@ -4,8 +4,7 @@ The rows are those of questions.py. `Counts` asks; how rows come of Tempo's seri
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Set
 from typing import TypeAlias
 
 from coldspan_report import questions, traceql
@@ -15,163 +14,122 @@ from coldspan_report.tempo import SECOND_NS, Labels, Tempo
 from coldspan_report.traceql import COLDSTART, ERROR_TYPE, MEMORY, QUANTILE, REQUEST, SERVICE, VERSION
 
 GB = 1 << 30
-NONE_WAITED = ", ahead"
+UNKNOWN = "unknown"
+"""The questions' word for an error without a type."""
 
 Values: TypeAlias = list[tuple[Labels, float]]
 
 
 class Counts:
-    """Of the spans within a window and the cold or warm requests that the sample does not have all of."""
+    """Of all requests. Filters have a begin and an end."""
 
-    def __init__(self, tempo: Tempo, window: Filter, cut: frozenset[str]) -> None:
+    def __init__(self, tempo: Tempo) -> None:
         self._tempo = tempo
-        self._window = window
-        self._cut = cut
 
     def totals(self, filters: Filter) -> dict[str, int]:
         """How many requests were cold and warm. Raises ServerFailed."""
-        return counted(self._values(filters, traceql.count(traceql.spans(filters, REQUEST), COLDSTART)))
+        return {_start(labels): round(number) for labels, number in self._count(filters, REQUEST, COLDSTART)}
 
     def rows(self, filters: Filter, sampled: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
         """In place of the sample's rows, by question. Raises ServerFailed."""
         totals = self.totals(filters)
-        first = self._values(
-            filters,
-            traceql.count(
-                traceql.spans(filters, traceql.FIRST), COLDSTART, traceql.TYPE, traceql.PHASE, traceql.PROACTIVE
-            ),
-        )
-        versions = self._versions(filters, sampled["versions"])
-        (scope,) = sampled["scope"]
+        first = self._count(filters, traceql.FIRST, COLDSTART, traceql.TYPE, traceql.PHASE, traceql.PROACTIVE)
+        whole = {row["start"]: row for row in sampled["latency"] if row["requests"] >= totals.get(row["start"], 0)}
+        versions = self._versions(filters, sampled["versions"], {*whole})
+        (scope,), (dropped,) = sampled["scope"], sampled["dropped"]
+        services = {row["service"] for row in versions}
         return {
             "scope": [
-                scope | {"requests": sum(totals.values()), "services": max(scope["services"], len(_services(versions)))}
+                scope | {"requests": sum(totals.values()), "services": max(scope["services"], len(services))},
             ],
             "starts": starts(first, totals),
             "versions": versions[: questions.TOP],
-            "latency": self._latency(filters, totals, sampled["latency"]),
+            "latency": self._latency(filters, totals, whole),
             "failures": self._failures(filters),
-            "billing": [self._billing(filters, sum(totals.values()))],
-            "dropped": [self._dropped(filters, sampled["dropped"][0])],
+            "billing": [{"requests": sum(totals.values())} | self._billing(filters)],
+            "dropped": [self._dropped(filters, dropped["instances"])],
             "timeline": self._timeline(filters),
         }
 
-    def _versions(self, filters: Filter, sampled: Iterable[Row]) -> list[Row]:
-        requests = traceql.spans(filters, REQUEST)
-        by = (SERVICE, VERSION, COLDSTART)
-        since_ns, until_ns, step_s = self._steps(filters)
-        steps = self._tempo.steps(traceql.count(requests, SERVICE, VERSION), since_ns, until_ns, step_s)
+    def _versions(self, filters: Filter, sampled: Iterable[Row], whole: Set[str]) -> list[Row]:
+        spans, by = traceql.spans(filters, REQUEST), (SERVICE, VERSION, COLDSTART)
+        steps = self._tempo.steps(traceql.count(spans, SERVICE, VERSION), *_window(filters), _step_s(filters))
         return versions(
-            self._values(filters, traceql.count(requests, *by)),
-            self._values(filters, traceql.quantiles(requests, *by, of=(0.5, 0.95))),
+            self._count(filters, REQUEST, *by),
+            self._quantiles(filters, *by, of=(0.5, 0.95)),
             {_key(labels): min((at for at, number in each.items() if number), default=0) for labels, each in steps},
             {(row["service"], row["version"]): row for row in sampled},
-            self._cut,
+            whole,
         )
 
-    def _latency(self, filters: Filter, totals: Mapping[str, int], sampled: Iterable[Row]) -> list[Row]:
-        requests = traceql.spans(filters, REQUEST)
-        quantiles = self._values(filters, traceql.quantiles(requests, COLDSTART, of=(0.5, 0.95, 0.99)))
-        longest = self._values(filters, traceql.longest(requests, COLDSTART))
-        of_sample = {row["start"]: row for row in sampled}
-        rows = []
-        for start, number in sorted(totals.items()):
-            known = of_sample.get(start, {}) if start not in self._cut else {}
-            percentiles = {
-                f"p{round(labels[QUANTILE] * 100)}_ms": seconds * 1e3
-                for labels, seconds in quantiles
-                if _start(labels) == start
-            }
-            most = max((seconds * 1e3 for labels, seconds in longest if _start(labels) == start), default=0.0)
-            rows.append((known or {"start": start, **percentiles, "max_ms": most}) | {"requests": number})
-        return rows
+    def _latency(self, filters: Filter, totals: Mapping[str, int], whole: Mapping[str, Row]) -> list[Row]:
+        values = self._quantiles(filters, COLDSTART, of=(0.5, 0.95, 0.99, 1.0))
+        return [whole.get(start) or latency(start, totals[start], values) for start in sorted(totals)]
+
+    def _quantiles(self, filters: Filter, *by: str, of: tuple[float, ...]) -> Values:
+        """None is above the longest, which is what 1.0 is: Tempo's own estimate may be twice as long."""
+        spans = traceql.spans(filters, REQUEST)
+        longest = self._values(filters, traceql.longest(spans, *by))
+        return capped(self._values(filters, traceql.quantiles(spans, *by, of=of)), longest)
 
     def _failures(self, filters: Filter) -> list[Row]:
-        found = []
-        for failed, condition in traceql.FAILED.items():
-            spans = traceql.spans(filters, condition)
-            rows = failures(failed, self._values(filters, traceql.count(spans, ERROR_TYPE, COLDSTART, SERVICE)))
-            found += [(condition, row) for row in rows]
-        found.sort(key=lambda each: (-each[1]["failures"], each[1]["type"], each[1]["failed"]))
-        return [row | self._last(filters, condition, row["type"]) for condition, row in found[: questions.TOP]]
+        rows = [
+            row
+            for failed, condition in traceql.FAILED.items()
+            for row in failures(failed, self._count(filters, condition, ERROR_TYPE, COLDSTART, SERVICE))
+        ]
+        rows.sort(key=lambda row: (-row["failures"], row["type"], row["failed"]))
+        return [row | self._last(filters, row) for row in rows[: questions.TOP]]
 
-    def _last(self, filters: Filter, condition: str, error_type: str) -> Row:
+    def _last(self, filters: Filter, failure: Row) -> Row:
         """When it failed so last, and the trace of that."""
-        since_ns, until_ns = self._within(filters)
-        with_error = traceql.with_error(condition, None if error_type == UNKNOWN else error_type)
-        found = self._tempo.newest(traceql.spans(filters, with_error), since_ns, until_ns, 1)
-        if not found:
-            return {"last_ns": since_ns, "example": ""}
-        spans = [span for spanset in found[0].get("spanSets", []) for span in spanset.get("spans", [])]
-        starts_ns = [int(span["startTimeUnixNano"]) for span in spans] or [int(found[0]["startTimeUnixNano"])]
-        return {"last_ns": max(starts_ns), "example": found[0]["traceID"]}
+        error_type = None if failure["type"] == UNKNOWN else failure["type"]
+        spans = traceql.spans(filters, traceql.with_error(traceql.FAILED[failure["failed"]], error_type))
+        for trace in self._tempo.newest(spans, *_window(filters), 1):
+            spans_ns = [span["startTimeUnixNano"] for each in trace.get("spanSets", []) for span in each["spans"]]
+            return {"last_ns": max(map(int, spans_ns or [trace["startTimeUnixNano"]])), "example": trace["traceID"]}
+        return {"last_ns": filters.since_ns, "example": ""}
 
-    def _billing(self, filters: Filter, requests: int) -> Row:
-        init, told = traceql.INIT, f"{traceql.INIT_S} != nil"
-        measured = traceql.total(traceql.spans(filters, f"{init} && {told}"), traceql.INIT_S, MEMORY)
-        others = traceql.total(traceql.spans(filters, f"{init} && {traceql.INIT_S} = nil"), "span:duration", MEMORY)
-        billed = traceql.total(traceql.spans(filters, f"{traceql.BILLED_S} != nil"), traceql.BILLED_S, MEMORY)
-        inits = self._values(filters, measured) + self._values(filters, others)
-        inits_s, inits_gb_s = seconds(inits)
-        requests_s, requests_gb_s = seconds(self._values(filters, billed))
+    def _billing(self, filters: Filter) -> Row:
+        init, told = traceql.INIT, traceql.INIT_S
+        inits = [
+            *self._total(filters, f"{init} && {told} != nil", told, MEMORY),
+            *self._total(filters, f"{init} && {told} = nil", "span:duration", MEMORY),
+        ]
+        requests = self._total(filters, f"{traceql.BILLED_S} != nil", traceql.BILLED_S, MEMORY)
+        (inits_s, inits_gb_s), (requests_s, requests_gb_s) = seconds(inits), seconds(requests)
         return {
-            "requests": requests,
-            "inits": round(sum(number for _, number in self._count(filters, init))),
+            "inits": round(_sum(self._count(filters, init))),
             "inits_s": inits_s,
             "inits_gb_s": inits_gb_s,
             "requests_s": requests_s,
             "requests_gb_s": requests_gb_s,
         }
 
-    def _dropped(self, filters: Filter, sampled: Row) -> Row:
+    def _dropped(self, filters: Filter, instances: int) -> Row:
         """The environments are those of the sample, of which there is one at least where anything was dropped."""
         lost = {
-            what: round(
-                sum(
-                    number
-                    for _, number in self._values(
-                        filters, traceql.total(traceql.spans(filters, f"{attribute} != nil"), attribute)
-                    )
-                )
-            )
+            what: round(_sum(self._total(filters, f"{attribute} != nil", attribute)))
             for what, attribute in traceql.LOST.items()
         }
-        return lost | {"instances": max(sampled["instances"], int(any(lost.values())))}
+        return lost | {"instances": max(instances, int(any(lost.values())))}
 
     def _timeline(self, filters: Filter) -> list[Row]:
-        requests = traceql.spans(filters, REQUEST)
-        since_ns, until_ns, step_s = self._steps(filters)
-        numbers = self._tempo.steps(traceql.count(requests, COLDSTART), since_ns, until_ns, step_s)
-        medians = self._tempo.steps(traceql.quantiles(requests, COLDSTART, of=(0.5,)), since_ns, until_ns, step_s)
+        spans, step_s = traceql.spans(filters, REQUEST), _step_s(filters)
+        numbers, medians = (
+            self._tempo.steps(query, *_window(filters), step_s)
+            for query in (traceql.count(spans, COLDSTART), traceql.quantiles(spans, COLDSTART, of=(0.5,)))
+        )
         return timeline(numbers, medians, step_s * SECOND_NS)
 
-    def _count(self, filters: Filter, condition: str) -> Values:
-        return self._values(filters, traceql.count(traceql.spans(filters, condition)))
+    def _count(self, filters: Filter, condition: str, *by: str) -> Values:
+        return self._values(filters, traceql.count(traceql.spans(filters, condition), *by))
+
+    def _total(self, filters: Filter, condition: str, attribute: str, *by: str) -> Values:
+        return self._values(filters, traceql.total(traceql.spans(filters, condition), attribute, *by))
 
     def _values(self, filters: Filter, query: str) -> Values:
-        return [each for each in self._tempo.values(query, *self._within(filters)) if each[1]]
-
-    def _within(self, filters: Filter) -> tuple[int, int]:
-        """A side of a comparison is within the whole window where it names none."""
-        bounded = replace(
-            filters,
-            since_ns=self._window.since_ns if filters.since_ns is None else filters.since_ns,
-            until_ns=self._window.until_ns if filters.until_ns is None else filters.until_ns,
-        )
-        return bounded.since_ns or 0, bounded.until_ns or 0
-
-    def _steps(self, filters: Filter) -> tuple[int, int, int]:
-        """The window, and the length of BUCKETS parts of it in whole seconds."""
-        since_ns, until_ns = self._within(filters)
-        return since_ns, until_ns, max(1, -(-(until_ns - since_ns) // (questions.BUCKETS * SECOND_NS)))
-
-
-UNKNOWN = "unknown"
-"""The questions' word for an error without a type."""
-
-
-def counted(values: Values) -> dict[str, int]:
-    return {_start(labels): round(number) for labels, number in values}
+        return [each for each in self._tempo.values(query, *_window(filters)) if each[1]]
 
 
 def starts(first: Values, totals: Mapping[str, int]) -> list[Row]:
@@ -180,7 +138,7 @@ def starts(first: Values, totals: Mapping[str, int]) -> list[Row]:
     for labels, number in first:
         numbers[start_word(labels), bool(labels[COLDSTART])] += round(number)
     requests = sum(totals.values())
-    if warm := requests - sum(numbers.values()):
+    if (warm := requests - sum(numbers.values())) > 0:
         numbers["warm", False] += warm
     rows = [
         {"start": start, "requests": number, "cold": number if cold else 0, "share": number / requests}
@@ -194,7 +152,7 @@ def start_word(labels: Labels) -> str:
     kind = str(labels.get(traceql.TYPE) or UNKNOWN)
     if labels[COLDSTART]:
         return "init repeated" if labels.get(traceql.PHASE) == "invoke" else kind
-    return "proactive" if labels.get(traceql.PROACTIVE) else kind + NONE_WAITED
+    return "proactive" if labels.get(traceql.PROACTIVE) else f"{kind}, ahead"
 
 
 def versions(
@@ -202,7 +160,7 @@ def versions(
     quantiles: Values,
     first_ns: Mapping[tuple[str, str], int],
     sampled: Mapping[tuple[str, str], Row],
-    cut: frozenset[str],
+    whole: Set[str],
 ) -> list[Row]:
     """Rows of the question versions. A version that the sample does not have begins with the step that it came in."""
     rows: dict[tuple[str, str], Row] = {}
@@ -220,13 +178,27 @@ def versions(
         row["cold_rate"] = row["cold"] / row["requests"]
     for labels, value in quantiles:
         name = f"{_start(labels)}_p{round(labels[QUANTILE] * 100)}_ms"
-        exact = None if _start(labels) in cut else sampled.get(_key(labels), {}).get(name)
+        exact = sampled.get(_key(labels), {}).get(name) if _start(labels) in whole else None
         if _key(labels) in rows:
             rows[_key(labels)][name] = value * 1e3 if exact is None else exact
     cold: dict[str, int] = defaultdict(int)
     for row in rows.values():
         cold[row["service"]] += row["cold"]
     return sorted(rows.values(), key=lambda row: (-cold[row["service"]], row["service"], row["first_ns"]))
+
+
+def capped(quantiles: Values, longest: Values) -> Values:
+    """Each by the longest of its series."""
+    most = {frozenset(labels.items()): value for labels, value in longest}
+    series = [frozenset((name, value) for name, value in labels.items() if name != QUANTILE) for labels, _ in quantiles]
+    return [(labels, min(value, most.get(key, value))) for key, (labels, value) in zip(series, quantiles, strict=True)]
+
+
+def latency(start: str, requests: int, quantiles: Values) -> Row:
+    """A row of the question latency; the quantile 1 is the longest."""
+    by_percent = {round(labels[QUANTILE] * 100): value * 1e3 for labels, value in quantiles if _start(labels) == start}
+    percentiles = {f"p{percent}_ms": by_percent.get(percent, 0.0) for percent in (50, 95, 99)}
+    return {"start": start, "requests": requests, **percentiles, "max_ms": by_percent.get(100, 0.0)}
 
 
 def failures(failed: str, values: Values) -> list[Row]:
@@ -249,7 +221,7 @@ def failures(failed: str, values: Values) -> list[Row]:
 def seconds(values: Values) -> tuple[float, float]:
     """Their sum, and that of GB-seconds, where the memory is known."""
     gb_s = sum(number * labels[MEMORY] / GB for labels, number in values if labels.get(MEMORY))
-    return sum(number for _, number in values), gb_s
+    return _sum(values), gb_s
 
 
 def timeline(
@@ -289,5 +261,15 @@ def _key(labels: Labels) -> tuple[str, str]:
     return str(labels.get(SERVICE) or ""), str(labels.get(VERSION) or "")
 
 
-def _services(rows: Iterable[Row]) -> set[str]:
-    return {row["service"] for row in rows}
+def _sum(values: Values) -> float:
+    return sum(number for _, number in values)
+
+
+def _window(filters: Filter) -> tuple[int, int]:
+    return filters.since_ns or 0, filters.until_ns or 0
+
+
+def _step_s(filters: Filter) -> int:
+    """The length of BUCKETS parts of the window, in whole seconds."""
+    since_ns, until_ns = _window(filters)
+    return max(1, -(-(until_ns - since_ns) // (questions.BUCKETS * SECOND_NS)))
