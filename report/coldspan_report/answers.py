@@ -140,7 +140,7 @@ class Answers:
     introductions: tuple[Introduction, ...]
     bill: Bill
     comparison: Comparison | None
-    sample: Sample | None = None
+    sample: Sample | None
 
     @property
     def scope(self) -> Row:

@@ -186,6 +186,8 @@ def _embedded(
         for warning in engine.reading.warnings():
             sys.stderr.write(f"coldspan: {warning}\n")
         engine.restrict(filters.condition)
+        if options.save and counts:
+            options.parser.error("argument --save: a sample is not kept, its rates would be wrong; --sample takes more")
         if options.save:
             engine.save(options.save)
         yield engine, names or [file.name for file in found], engine.reading, counts

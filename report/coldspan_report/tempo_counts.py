@@ -137,9 +137,9 @@ def starts(first: Values, totals: Mapping[str, int]) -> list[Row]:
     numbers: dict[tuple[str, bool], int] = defaultdict(int)
     for labels, number in first:
         numbers[start_word(labels), bool(labels[COLDSTART])] += round(number)
-    requests = sum(totals.values())
-    if (warm := requests - sum(numbers.values())) > 0:
+    if (warm := sum(totals.values()) - sum(numbers.values())) > 0:
         numbers["warm", False] += warm
+    requests = sum(numbers.values())
     rows = [
         {"start": start, "requests": number, "cold": number if cold else 0, "share": number / requests}
         for (start, cold), number in numbers.items()

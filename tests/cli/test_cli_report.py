@@ -204,6 +204,8 @@ def test_that_answers_rest_on_a_sample_is_said_everywhere(
     assert says in (tmp_path / "page.html").read_text()
     found = report(coldspan, *arguments)
     assert says in found["reading"]["sample"]
+    kept = coldspan("report", *arguments, "--save", tmp_path / "spans.parquet")
+    assert (kept.returncode, "argument --save: a sample is not kept" in kept.stderr) == (2, True)
     sample = found["sample"]
     assert (sample["cold"], sample["cold_of"], sample["warm"], sample["warm_of"]) == (2, 9, 2, 27)
     assert {"imports", "import_versions", "phases", "distribution"} <= {*sample["questions"]}

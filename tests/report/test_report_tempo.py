@@ -140,7 +140,7 @@ def test_counts_and_rates_are_of_all_however_small_the_sample(
     assert found.bill == of_files.bill
 
 
-def test_percentiles_are_tempos_within_a_power_of_two(
+def test_percentiles_are_tempos_estimates_and_none_is_above_the_longest(
     server: stand_in.StandIn, of_files: Answers, tmp_path: Path
 ) -> None:
     found = read(at(server.url), tmp_path / "lines", 1).rows["latency"]
