@@ -4,8 +4,8 @@ Pure but for the engine, which is asked. `as_json` is what `--json` prints, and 
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from coldspan_report import comparison, questions
@@ -27,6 +27,18 @@ class Engine(Protocol):
     def restrict(self, condition: str) -> None: ...
 
     def rows(self, sql: str) -> list[Row]: ...
+
+
+class Counts(Protocol):
+    """Of an engine that holds a sample of the spans: what it must not answer, counted elsewhere over all of them."""
+
+    def totals(self, filters: Filter) -> dict[str, int]:
+        """How many requests were cold and warm."""
+        ...
+
+    def rows(self, filters: Filter, sampled: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+        """By question, in place of the sample's."""
+        ...
 
 
 @dataclass(slots=True)
@@ -61,6 +73,26 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """Requests that an answer may rest on, of how many."""
+
+    cold: int
+    cold_of: int
+    warm: int
+    warm_of: int
+    questions: tuple[str, ...]
+    """Whose rows are of the sample; those of the others are of all requests."""
+
+    @property
+    def says(self) -> str:
+        return (
+            f"a sample is read, the newest traces (--sample): {self.cold:,} of {self.cold_of:,} cold requests and "
+            f"{self.warm:,} of {self.warm_of:,} warm ones; counts and rates are of all, and percentiles of requests "
+            "estimates of all"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Bill:
     """What init costs, in the currency of the price."""
 
@@ -80,6 +112,8 @@ class Side:
     label: str
     requests: int
     cold: int
+    cold_read: int
+    """Those that imports are of: fewer where a sample was read."""
 
     @property
     def cold_rate(self) -> float:
@@ -106,6 +140,7 @@ class Answers:
     introductions: tuple[Introduction, ...]
     bill: Bill
     comparison: Comparison | None
+    sample: Sample | None
 
     @property
     def scope(self) -> Row:
@@ -114,6 +149,15 @@ class Answers:
     @property
     def cold(self) -> int:
         return sum(row["cold"] for row in self.rows["starts"])
+
+    @property
+    def cold_read(self) -> int:
+        """Cold starts that imports are of."""
+        return self.sample.cold if self.sample else self.cold
+
+    def of(self, question: str) -> str:
+        """What is to be said of its rows, behind their title."""
+        return " (of the sample)" if self.sample and question in self.sample.questions else ""
 
     def introduction(self, module: str) -> Introduction | None:
         """The largest step of that import, in any service."""
@@ -129,6 +173,7 @@ class Answers:
             "introductions": [asdict(each) for each in self.introductions],
             "bill": asdict(self.bill),
             "comparison": _comparison_as_json(self.comparison) if self.comparison else None,
+            "sample": asdict(self.sample) | {"questions": list(self.sample.questions)} if self.sample else None,
         }
 
 
@@ -139,14 +184,21 @@ def ask(
     reading: Reading,
     price_per_gb_s: float,
     sides: Sides | None = None,
+    counts: Counts | None = None,
 ) -> Answers:
-    """Raises NothingFound, with what was tried, and what the engine raises."""
+    """With `counts` the engine holds a sample. Raises NothingFound, with what was tried, and what the engine raises."""
     engine.restrict(filters.condition)
     (scope,) = _rows(engine, "scope")
     if not scope["ours"]:
         raise NothingFound(_nothing(engine, sources, filters, reading))
     rows = {question.name: engine.rows(question.sql) for question in questions.QUESTIONS}
-    compared = _compare(engine, sides) if sides else None
+    sample = None
+    if counts:
+        held, counted = _totals(rows["latency"]), counts.rows(filters, rows)
+        rows |= counted
+        sample = _sample(held, _totals(rows["latency"]), [name for name in rows if name not in counted])
+        reading = replace(reading, sample="; ".join(filter(None, (sample.says, reading.sample))))
+    compared = _compare(engine, sides, counts) if sides else None
     return Answers(
         tuple(sources),
         filters,
@@ -155,7 +207,16 @@ def ask(
         tuple(introductions(rows["import_versions"])),
         bill(rows["billing"][0], price_per_gb_s),
         compared,
+        sample,
     )
+
+
+def _totals(latency: Sequence[Row]) -> dict[str, int]:
+    return {row["start"]: row["requests"] for row in latency}
+
+
+def _sample(held: Mapping[str, int], of: Mapping[str, int], questions: Sequence[str]) -> Sample:
+    return Sample(held.get("cold", 0), of.get("cold", 0), held.get("warm", 0), of.get("warm", 0), tuple(questions))
 
 
 def bill(row: Row, price_per_gb_s: float) -> Bill:
@@ -200,19 +261,20 @@ def _rows(engine: Engine, name: str) -> list[Row]:
     return engine.rows(questions.BY_NAME[name].sql)
 
 
-def _compare(engine: Engine, sides: Sides) -> Comparison:
+def _compare(engine: Engine, sides: Sides, counts: Counts | None) -> Comparison:
     """Raises NothingFound where a side has no requests."""
     found = []
     for label, filters in sides:
         engine.restrict(filters.condition)
         rows = {name: _rows(engine, name) for name in ("latency", "imports", "phases")}
-        totals = {row["start"]: row["requests"] for row in rows["latency"]}
-        if not totals:
+        held = _totals(rows["latency"])
+        totals = counts.totals(filters) if counts else held
+        if not held:
             raise NothingFound(f"no requests to compare in {label} ({filters})")
         draws = {
             start: [row["ms"] for row in engine.rows(questions.sample(start).sql)] for start in questions.START_WORDS
         }
-        side = Side(label, sum(totals.values()), totals.get("cold", 0))
+        side = Side(label, sum(totals.values()), totals.get("cold", 0), held.get("cold", 0))
         found.append((side, rows, totals, draws))
     (a, a_rows, a_totals, a_draws), (b, b_rows, b_totals, b_draws) = found
     return Comparison(
@@ -222,7 +284,7 @@ def _compare(engine: Engine, sides: Sides) -> Comparison:
             comparison.difference(start, a_draws[start], b_draws[start], a_totals.get(start, 0), b_totals.get(start, 0))
             for start in questions.START_WORDS
         ),
-        tuple(comparison.import_changes(a_rows["imports"], a.cold, b_rows["imports"], b.cold, questions.TOP)),
+        tuple(comparison.import_changes(a_rows["imports"], a.cold_read, b_rows["imports"], b.cold_read, questions.TOP)),
         tuple(
             comparison.changes(comparison.phase_medians(a_rows["phases"]), comparison.phase_medians(b_rows["phases"]))
         ),

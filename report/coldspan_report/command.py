@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from coldspan_report.filters import Filter, Invalid, Sides, instant_ns, iso, sides
 
 if TYPE_CHECKING:
-    from coldspan_report.answers import Engine, Reading
+    from coldspan_report.answers import Counts, Engine, Reading
     from coldspan_report.embedded import Embedded
     from coldspan_report.progress import Bar
     from coldspan_report.servers import Connection
@@ -31,7 +31,8 @@ DESCRIPTION = """How bad cold starts are, which import is to blame, since which 
 
 SOURCE is a file of OTLP/JSON lines or a log that has such lines in it, plain or gzip, also as a pattern, - for standard
 input, a Parquet file of --save, or clickhouse://user@host:8123/database?table=otel_traces (clickhouses:// for TLS; the
-password also in CLICKHOUSE_PASSWORD), or jaeger+http://host:16686 (jaeger+https://)."""
+password also in CLICKHOUSE_PASSWORD), or jaeger+http://host:16686 (jaeger+https://), or tempo+http://host:3200
+(tempo+https://)."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -60,6 +61,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=count,
         default=1000,
         help="of Jaeger, of each service (default: %(default)s)",
+    )
+    add(
+        "--sample",
+        metavar="N",
+        type=count,
+        default=200,
+        help="of Tempo, the traces read of each kind: cold, warm, init ahead (default: %(default)s)",
     )
     add(
         "--timeout",
@@ -101,8 +109,9 @@ def execute(options: Namespace) -> None:
     else:
         if scheme:
             filters = _bounded(filters, now_ns)
-        with _embedded(options, filters, compared) as (engine, names, reading):
-            found = answers.ask(engine, names, filters, reading, options.price, compared)
+            compared = _bounded_sides(filters, compared)
+        with _embedded(options, filters, compared) as (engine, names, reading, counts):
+            found = answers.ask(engine, names, filters, reading, options.price, compared, counts)
     if options.html:
         from coldspan_report.page.report_page import report_page
         from coldspan_report.page_content import content
@@ -142,10 +151,10 @@ def _scheme(options: Namespace) -> str:
         return ""
     if len(options.sources) > 1:
         options.parser.error("a server is asked alone: one SOURCE")
-    from coldspan_report import clickhouse, jaeger
+    from coldspan_report import clickhouse, jaeger, tempo
 
     scheme = str(servers[0]).partition(SERVER)[0]
-    known = [*clickhouse.SCHEMES, *jaeger.SCHEMES]
+    known = [*clickhouse.SCHEMES, *jaeger.SCHEMES, *tempo.SCHEMES]
     if scheme not in known:
         names = ", ".join(f"{name}{SERVER}" for name in known)
         options.parser.error(f"{scheme}{SERVER}: expected a file or one of {names}")
@@ -157,8 +166,8 @@ def _scheme(options: Namespace) -> str:
 @contextmanager
 def _embedded(
     options: Namespace, filters: Filter, compared: Sides | None
-) -> "Iterator[tuple[Engine, list[str], Reading]]":
-    """The spans in DuckDB, with a word about what else was in the files."""
+) -> "Iterator[tuple[Engine, list[str], Reading, Counts | None]]":
+    """The spans in DuckDB, with a word about what else was in the files, and counts where they are a sample."""
     from coldspan_report.embedded import Embedded
     from coldspan_report.progress import bar
     from coldspan_report.sources import files
@@ -166,24 +175,31 @@ def _embedded(
     with bar(sys.stderr) as progress, Embedded(progress) as engine:
         if SERVER in options.sources[0]:
             names = list(options.sources)
-            paths = [str(_fetch(options, _window(filters, compared), engine, progress))]
+            fetch = _fetch_sample if options.sources[0].startswith("tempo") else _fetch
+            path, counts = fetch(options, filters, compared, engine, progress)
+            paths = [str(path)]
         else:
-            paths, names = options.sources, []
+            paths, names, counts = options.sources, [], None
         found = files(paths, engine.folder)
         engine.load(found)
         progress.close()
         for warning in engine.reading.warnings():
             sys.stderr.write(f"coldspan: {warning}\n")
         engine.restrict(filters.condition)
+        if options.save and counts:
+            options.parser.error("argument --save: a sample is not kept, its rates would be wrong; --sample takes more")
         if options.save:
             engine.save(options.save)
-        yield engine, names or [file.name for file in found], engine.reading
+        yield engine, names or [file.name for file in found], engine.reading, counts
 
 
-def _fetch(options: Namespace, window: Filter, engine: "Embedded", progress: "Bar") -> Path:
+def _fetch(
+    options: Namespace, filters: Filter, compared: Sides | None, engine: "Embedded", progress: "Bar"
+) -> tuple[Path, None]:
     """What Jaeger has in the window, in a file. Raises ServerFailed, SourceInvalid."""
     from coldspan_report.jaeger import Jaeger
 
+    window = _window(filters, compared)
     server = Jaeger(options.sources[0], _connection(options))
     services = [options.service] if options.service else server.services()
     path = engine.folder / "jaeger.jsonl"
@@ -196,7 +212,23 @@ def _fetch(options: Namespace, window: Filter, engine: "Embedded", progress: "Ba
             cut += [service] if traces >= options.traces else []
     if cut:
         engine.reading.sample = f"the newest {options.traces} traces alone (--traces) of: {', '.join(cut)}"
-    return path
+    return path, None
+
+
+def _fetch_sample(
+    options: Namespace, filters: Filter, compared: Sides | None, engine: "Embedded", progress: "Bar"
+) -> "tuple[Path, Counts | None]":
+    """Tempo's newest traces in a file, and how to count what they are of. Raises ServerFailed, SourceInvalid."""
+    from coldspan_report.tempo import Tempo, fetch
+    from coldspan_report.tempo_counts import Counts
+
+    server = Tempo(options.sources[0], _connection(options))
+    path = engine.folder / "tempo.jsonl"
+    wanted = [filters, *(side for _, side in compared or ())]
+    fetched = fetch(server, wanted, options.sample, path, progress)
+    if fetched.lacking:
+        engine.reading.sample = f"{fetched.lacking} traces that Tempo found it gave not, or not whole"
+    return path, Counts(server) if fetched.cut else None
 
 
 def _clickhouse(options: Namespace, filters: Filter, compared: Sides | None, now_ns: int) -> "tuple[Filter, Engine]":
@@ -229,6 +261,19 @@ def _window(bounded: Filter, compared: Sides | None) -> Filter:
         since_ns=min(side.since_ns for side in every if side.since_ns is not None),
         until_ns=max(side.until_ns for side in every if side.until_ns is not None),
     )
+
+
+def _bounded_sides(bounded: Filter, compared: Sides | None) -> Sides | None:
+    """A side that is a version is within the report's window."""
+    if compared is None:
+        return None
+    (a, first), (b, second) = compared
+    window = _window(bounded, compared)
+    return (a, _within(first, window)), (b, _within(second, window))
+
+
+def _within(side: Filter, window: Filter) -> Filter:
+    return replace(side, since_ns=side.since_ns or window.since_ns, until_ns=side.until_ns or window.until_ns)
 
 
 def _connection(options: Namespace) -> "Connection":

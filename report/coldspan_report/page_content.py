@@ -31,11 +31,11 @@ def content(answers: Answers) -> page.Answers:
             for row in answers.rows["distribution"]
         ],
         "phases": _phases(answers),
-        "cold_starts": answers.cold,
+        "cold_starts": answers.cold_read,
         "imports": import_paths(answers.rows["import_edges"]),
         "tables": [
             {
-                "title": questions.BY_NAME[name].asks,
+                "title": questions.BY_NAME[name].asks + answers.of(name),
                 "columns": [column.removesuffix("_ns") for column in answers.rows[name][0]],
                 "rows": [_cells(row) for row in answers.rows[name][: tables.SHOWN]],
             }
@@ -69,7 +69,8 @@ def _sentences(answers: Answers) -> list[str]:
         since = answers.introduction(first["module"])
         sentences.append(
             f"{first['module']} costs {first['mean_ms']:.0f} ms itself in each of {first['starts']} cold starts, via "
-            f"{tables.place(first['via'])}" + (f", since version {since.version}." if since else ".")
+            f"{tables.place(first['via'])}{answers.of('imports')}"
+            + (f", since version {since.version}." if since else ".")
         )
     return [*sentences, *(f"{line}." for line in tables.billed(answers.bill))]
 
@@ -100,8 +101,8 @@ def _comparison(answers: Answers) -> page.Comparison:
                 "name": f"import {change.name}",
                 "before_ms": change.a_ms or 0.0,
                 "after_ms": change.b_ms or 0.0,
-                "before_count": a.cold,
-                "after_count": b.cold,
+                "before_count": a.cold_read,
+                "after_count": b.cold_read,
                 "low_ms": None,
                 "high_ms": None,
                 "verdict": _verdict(change),

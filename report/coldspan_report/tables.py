@@ -53,11 +53,11 @@ def _parts(answers: Answers) -> Iterator[Table | Text]:
     if answers.rows["imports"]:
         yield _imports(answers)
     if answers.rows["bodies"]:
-        yield _bodies(answers.rows["bodies"])
+        yield _bodies(answers)
     if answers.rows["failures"]:
         yield _failures(answers.rows["failures"])
     if answers.comparison:
-        yield from _comparison(answers.comparison)
+        yield from _comparison(answers.comparison, answers.of("imports"))
     yield _last(answers)
 
 
@@ -66,11 +66,13 @@ def _head(answers: Answers) -> Text:
     text = Text(rate(answers), style="bold yellow")
     text.append(
         f"\n{_many(scope['services'], 'service')}, {_many(scope['instances'], 'environment')}, "
-        f"{_count(scope['spans'])} spans; {iso(scope['first_ns'])} to {iso(scope['last_ns'])}",
+        f"{_count(scope['spans'])} spans{answers.of('phases')}; {iso(scope['first_ns'])} to {iso(scope['last_ns'])}",
         style="not bold default",
     )
     if str(answers.filters):
         text.append(f"\nonly {printable(str(answers.filters))}", style="not bold default")
+    if answers.sample:
+        text.append(f"\n{answers.reading.sample}")
     return text
 
 
@@ -84,7 +86,8 @@ def _starts(answers: Answers) -> Table:
 
 
 def _latency(answers: Answers) -> Table:
-    table = _table("Latency and phases, ms", "", "n", "p50", "p95", "p99")
+    of_sample = "; phases are of the sample" if answers.sample else ""
+    table = _table(f"Latency and phases, ms{of_sample}", "", "n", "p50", "p95", "p99")
     for row in answers.rows["latency"]:
         table.add_row(Text(f"{row['start']} request", style="bold"), _count(row["requests"]), *_percentiles(row))
         phases = [phase for phase in answers.rows["phases"] if phase["start"] == row["start"]]
@@ -121,7 +124,13 @@ def _versions(rows: Sequence[Row]) -> Table:
 
 def _imports(answers: Answers) -> Table:
     table = _table(
-        "Imports: their own time in cold starts, ms", "module", "each", "share", "in", "asked for by", "since"
+        f"Imports: their own time in cold starts{answers.of('imports')}, ms",
+        "module",
+        "each",
+        "share",
+        "in",
+        "asked for by",
+        "since",
     )
     rows = answers.rows["imports"]
     for row in rows[:SHOWN]:
@@ -130,15 +139,17 @@ def _imports(answers: Answers) -> Table:
             printable(row["module"]),
             _ms(row["mean_ms"]),
             percent(row["share"]),
-            f"{_count(row['starts'])}/{_count(answers.cold)}",
+            f"{_count(row['starts'])}/{_count(answers.cold_read)}",
             printable(place(row["via"])),
             printable(since.version) if since else "",
         )
     return _with_rest(table, len(rows))
 
 
-def _bodies(rows: Sequence[Row]) -> Table:
-    table = _table("Lines of modules that ran long, not imports (sampled), ms", "line", "starts", "most", "total")
+def _bodies(answers: Answers) -> Table:
+    rows = answers.rows["bodies"]
+    title = f"Lines of modules that ran long, not imports (sampled), ms{answers.of('bodies')}"
+    table = _table(title, "line", "starts", "most", "total")
     for row in rows[:SHOWN]:
         table.add_row(printable(place(row["line"])), _count(row["starts"]), _ms(row["max_ms"]), _ms(row["total_ms"]))
     return _with_rest(table, len(rows))
@@ -158,7 +169,7 @@ def _failures(rows: Sequence[Row]) -> Table:
     return _with_rest(table, len(rows))
 
 
-def _comparison(of: Comparison) -> Iterator[Table | Text]:
+def _comparison(of: Comparison, basis: str) -> Iterator[Table | Text]:
     a, b = printable(of.a.label), printable(of.b.label)
     text = Text(f"\nFrom {a} to {b}\n", style="bold")
     for side in (of.a, of.b):
@@ -171,8 +182,8 @@ def _comparison(of: Comparison) -> Iterator[Table | Text]:
         text.append(f"  {latency.says}\n", style="bold yellow" if latency.exceeds_noise else "not bold")
     yield text
     for title, changes in (
-        ("Imports, mean of all cold starts, ms", of.imports),
-        ("Phases of cold, p50, ms", of.phases),
+        (f"Imports, mean of all cold starts{basis}, ms", of.imports),
+        (f"Phases of cold, p50{basis}, ms", of.phases),
     ):
         if changes:
             table = _table(title, "", a, b, "change")

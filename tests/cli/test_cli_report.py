@@ -1,6 +1,6 @@
 """`coldspan report` over real cold starts: three functions in three versions, the third of one with a slow import.
 
-The same spans as a log, as Parquet and in ClickHouse's own engine must give the same answers.
+The same spans as a log, as Parquet, in ClickHouse and in Tempo's stand-in must give the same answers.
 """
 
 import functools
@@ -22,7 +22,7 @@ from coldspan_lab.run import Plan, run
 from coldspan_lab.screen import Progress
 from coldspan_lab.service import Function
 from coldspan_report import answers, otlp
-from coldspan_testing import clickhouse, trees
+from coldspan_testing import clickhouse, tempo, traceql, trees
 from coldspan_testing.jaeger import Jaeger, Trace
 
 Coldspan = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -89,6 +89,15 @@ def jaeger(exports: list[str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def tempo_server(exports: list[str]) -> Iterator[tempo.StandIn]:
+    with tempo.server(exports, tenant="fleet") as running:
+        yield running
+
+
+TENANT = ("--header", "X-Scope-OrgID: fleet")
+
+
+@pytest.fixture(scope="module")
 def sources(exports: list[str], server: str, tmp_path_factory: pytest.TempPathFactory) -> Sources:
     folder = tmp_path_factory.mktemp("sources")
     log, parquet = folder / "log.txt", folder / "spans.parquet"
@@ -148,6 +157,77 @@ def test_of_more_traces_than_asked_for_the_report_says_so(coldspan: Coldspan, ja
     assert json.loads(done.stdout)["answers"]["scope"][0]["requests"] == 2
     done = coldspan("report", jaeger, "--since", "9d", "--until", "8d")
     assert (done.returncode, "no spans in jaeger+http://" in done.stderr) == (1, True)
+
+
+def test_tempo_gives_the_same_answers_where_all_is_read(
+    coldspan: Coldspan, sources: Sources, tempo_server: tempo.StandIn
+) -> None:
+    of_log, of_tempo = report(coldspan, sources.log), report(coldspan, tempo_server.source, *TENANT)
+    assert (of_tempo["sample"], of_tempo["reading"]["sample"]) == (None, "")
+    for name, rows in of_log["answers"].items():
+        assert [rounded(row) for row in rows] == [rounded(row) for row in of_tempo["answers"][name]], name
+
+
+def test_of_a_sample_of_tempos_traces_counts_and_rates_are_of_all(
+    coldspan: Coldspan, sources: Sources, tempo_server: tempo.StandIn
+) -> None:
+    compare = ("--compare", "2..3", "--service", "payments")
+    for more in ((), compare):
+        of_log = report(coldspan, sources.log, *more)
+        of_tempo = report(coldspan, tempo_server.source, *TENANT, "--sample", 1, *more)
+        for name in ("starts", "billing", "failures"):
+            assert [rounded(row) for row in of_log["answers"][name]] == [
+                rounded(row) for row in of_tempo["answers"][name]
+            ], name
+        same = ("service", "version", "requests", "cold", "cold_rate")
+        of_both = [
+            [[row[name] for name in same] for row in found["answers"]["versions"]] for found in (of_log, of_tempo)
+        ]
+        assert sorted(of_both[0]) == sorted(of_both[1])
+        assert not {"starts", "versions", "latency"} & {*of_tempo["sample"]["questions"]}
+    for side in ("a", "b"):
+        assert of_tempo["comparison"][side] == of_log["comparison"][side]
+    assert of_tempo["comparison"]["imports"][0]["name"] == "tariffs"
+    warm = of_tempo["comparison"]["latencies"][1]
+    assert (warm["a_n"], warm["a_total"], warm["b_n"], warm["b_total"]) == (1, 3, 1, 3)
+
+
+def test_that_answers_rest_on_a_sample_is_said_everywhere(
+    coldspan: Coldspan, tempo_server: tempo.StandIn, tmp_path: Path
+) -> None:
+    arguments = (tempo_server.source, *TENANT, "--sample", "2")
+    says = "2 of 9 cold requests and 2 of 27 warm ones"
+    shown = coldspan("report", *arguments, "--html", tmp_path / "page.html")
+    assert shown.stdout.startswith("36 requests, 9 cold starts (25.0 %)\n")
+    assert says in " ".join(shown.stdout.split())
+    assert "Imports: their own time in cold starts (of the sample), ms" in shown.stdout
+    assert says in (tmp_path / "page.html").read_text()
+    found = report(coldspan, *arguments)
+    assert says in found["reading"]["sample"]
+    kept = coldspan("report", *arguments, "--save", tmp_path / "spans.parquet")
+    assert (kept.returncode, "argument --save: a sample is not kept" in kept.stderr) == (2, True)
+    sample = found["sample"]
+    assert (sample["cold"], sample["cold_of"], sample["warm"], sample["warm_of"]) == (2, 9, 2, 27)
+    assert {"imports", "import_versions", "phases", "distribution"} <= {*sample["questions"]}
+
+
+def test_what_tempo_does_not_answer_is_said_with_what_to_do(coldspan: Coldspan, tempo_server: tempo.StandIn) -> None:
+    done = coldspan("report", tempo_server.source)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "/api/search answered 401: no org id; name the tenant: --header 'X-Scope-OrgID: NAME'" in done.stderr
+    done = coldspan("report", tempo_server.source, *TENANT, "--since", "3d", "--sample", "1")
+    assert done.returncode == 1
+    assert "exceeds the maximum allowed duration of 24h0m0s; ask for less time (--since, --until)" in done.stderr
+    done = coldspan("report", tempo_server.source, *TENANT, "--since", "8d")
+    assert (done.returncode, "exceeds 168h0m0s" in done.stderr) == (1, True)
+    done = coldspan("report", tempo_server.source, *TENANT, "--since", "3h", "--until", "2h")
+    assert (done.returncode, f"no spans in {tempo_server.source}" in done.stderr) == (1, True)
+
+
+def test_grafanas_grammar_reads_all_that_tempo_was_asked(coldspan: Coldspan, tempo_server: tempo.StandIn) -> None:
+    report(coldspan, tempo_server.source, *TENANT, "--sample", 1, "--service", "mail", "--version", "2")
+    for text, query in zip(tempo_server.queries, traceql.parse(tempo_server.queries), strict=True):
+        assert query.errors == [], text
 
 
 def test_filters_and_comparisons_reach_both_engines(coldspan: Coldspan, sources: Sources) -> None:

@@ -143,6 +143,8 @@ USAGE = [
     (["clickhouse://host", "--save", "x.parquet"], "argument --save: of ClickHouse nothing is fetched but results"),
     (["clickhouse://host", "--header", "x"], "argument --header: 'x': expected NAME: VALUE"),
     (["jaeger+http://someone:secret@host"], "expected jaeger+http://host:16686; credentials go into --header"),
+    (["tempo+https://someone:secret@host"], "expected tempo+https://host:3200; credentials go into --header"),
+    (["tempo+http://host", "--sample", "0"], "argument --sample: 0: expected a number above 0"),
     (["clickhouse://host/?tables=x"], "expected clickhouse://host:port/database?table=otel_traces"),
 ]
 

@@ -68,9 +68,8 @@ class HttpPeer:
                     if not line:
                         return
                     head += line
-                size = next(
-                    int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")
-                )
+                sizes = (line[15:] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+                size = int(next(sizes, 0))  # a GET has no body
                 self.requests.append((number, head, reading.read(size)))
                 for piece in answer if isinstance(answer, list) else [answer]:
                     connection.sendall(piece)
