@@ -4,7 +4,8 @@
     python -Im coldspan_bench.render results.json docs/performance.md     # renews what stands between its marks
 
 A mark is `<!-- bench: NAME -->`, and what it begins ends at `<!-- /bench -->`. NAME is `targets`, `machine`, `layer`,
-`peers`, or a situation's, with all its figures or, as in `trivial:cold,warm_response`, with some.
+`peers`, or a situation's, with all its figures or, as in `trivial:cold,warm_response`, with some. `:briefly` behind them
+leaves out coldspan's variants and parts.
 """
 
 import json
@@ -28,6 +29,8 @@ UNITS = {
     "runtime memory after": "MiB",
 }
 """Everything else is in ms."""
+DETAILS = ("coldspan ", "part: ")
+"""Names that `briefly` leaves out begin so."""
 MET = {True: "yes", False: "**no**", None: ""}
 
 Row = list[str]
@@ -63,11 +66,15 @@ def _part(name: str, results: dict[str, Any]) -> str:
     if name == "peers":
         return _markdown(peer_rows(results))
     name, _, figures = name.partition(":")
+    figures, _, briefly = figures.partition(":")
     situation = results["situations"].get(name)
     if not situation:
         return ""
     wanted = figures.replace("_", " ").split(",") if figures else situation["figures"]
-    return _markdown(compact_rows(situation, wanted)) + _skipped(situation)
+    rows = compact_rows(situation, wanted)
+    if briefly:
+        return _markdown([row for row in rows if not row[0].startswith(DETAILS)])
+    return _markdown(rows) + _skipped(situation)
 
 
 def machine(results: dict[str, Any]) -> str:

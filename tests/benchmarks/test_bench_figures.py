@@ -118,6 +118,22 @@ def test_a_document_is_renewed_between_its_marks_only() -> None:
     assert render.renewed(renewed, results()) == renewed
 
 
+def test_a_brief_table_leaves_out_variants_and_parts() -> None:
+    found = results()
+    found["situations"] = {"trivial": {**situation(bare=[1], coldspan=[2])}}
+    measured = found["situations"]["trivial"]["configurations"]  # type: ignore[index]
+    for name in ("coldspan lean end", "part: wrapper alone"):
+        measured[name] = measured["coldspan"]
+    document = "<!-- bench: trivial:cold{} -->\n<!-- /bench -->\n"
+    assert "| part: wrapper alone |" in render.renewed(document.format(""), found)
+    brief = render.renewed(document.format(":briefly"), found)
+    assert [line.split("|")[1].strip() for line in brief.splitlines() if line.startswith("| ")] == [
+        "",
+        "bare",
+        "coldspan",
+    ]
+
+
 def test_targets_say_what_is_met_and_what_was_not_measured() -> None:
     verdicts = {each.title: each for each in targets.verdicts(json.loads(json.dumps(results())))}
     assert verdicts["cold start, trivial function, 2 vCPU"].met is True
