@@ -4,8 +4,8 @@
     python -Im coldspan_bench.render results.json docs/performance.md     # renews what stands between its marks
 
 A mark is `<!-- bench: NAME -->`, and what it begins ends at `<!-- /bench -->`. NAME is `targets`, `machine`, `layer`,
-`peers`, or a situation's, with all its figures or, as in `trivial:cold,warm_response`, with some. `:briefly` behind them
-leaves out coldspan's variants and parts.
+`peers`, or a situation's, with all its figures or, as in `trivial:cold,warm_response`, with some. `:briefly` behind
+them leaves out coldspan's variants and parts.
 """
 
 import json
