@@ -63,7 +63,8 @@ class Extension:
         self._decoder = records.Decoder()
         self._config = config.parse(boot.environ)
         self._history = flush.History()
-        self._undelivered_ns: list[int] = []  # when the invocations began whose traces are not out yet
+        self._waiting = 0  # invocations whose traces are not out yet
+        self._waiting_since_ns = 0  # when the oldest of them began
         self._unread: list[tuple[Event, int]] = []  # INVOKE events of a burst, and when we asked for the next
         self._over: list[Invocation] = []  # of which no trace was made yet
         self._corrupt_told = 0
@@ -119,7 +120,7 @@ class Extension:
         invocation = self._invoked(event)
         if plan.beside:
             self._deliver(limit_ns)
-            self._undelivered_ns += [event.received_ns]
+            self._begin_to_wait(event.received_ns)
         if plan.hold:
             self._wait_for_records(lambda: self._is_over(invocation) or not self._is_observed(), limit_ns)
             self._take_over()
@@ -130,14 +131,14 @@ class Extension:
             self._delivery.say(self._assembly)  # loading the logger takes time, and nobody waits for it now
 
     def _plan(self, event: "Event") -> flush.Plan:
-        now_ns, delivery, undelivered = event.received_ns, self._delivery_made, self._undelivered_ns
+        now_ns, delivery = event.received_ns, self._delivery_made
         self._history.begins(now_ns)
         plan = flush.plan(
             flush.Situation(
                 policy=self._config.flush,
                 gaps_ns=self._history.gaps_ns,
-                waiting=len(undelivered),
-                age_ns=now_ns - undelivered[0] if undelivered else 0,
+                waiting=self._waiting,
+                age_ns=now_ns - self._waiting_since_ns if self._waiting else 0,
                 handler_ns=self._history.handler_ns,
                 export_ns=delivery.sending_ns if delivery is not None else 0,
                 memory_mb=self._config.memory_mb,
@@ -147,8 +148,12 @@ class Extension:
             )
         )
         if not plan.beside:
-            undelivered.append(now_ns)
+            self._begin_to_wait(now_ns)
         return plan
+
+    def _begin_to_wait(self, at_ns: int) -> None:
+        self._waiting_since_ns = self._waiting_since_ns if self._waiting else at_ns
+        self._waiting += 1
 
     def _ask_next(self) -> int:
         """When it was, Unix ns."""
@@ -222,7 +227,7 @@ class Extension:
             if delivery.has_failed:
                 return
         if not delivery.waiting:
-            self._undelivered_ns = []
+            self._waiting = 0
 
     def _make_traces(self) -> None:
         delivery, corrupt = self._delivery, self._decoder.corrupt
@@ -286,7 +291,6 @@ class Extension:
                 self._guarded(self._assembly.record, record)
                 if record.kind == records.HELLO:
                     self._watch(record.pid)
-
             if self._init_bytes is not None and timing.runtime_ready(self._environment, timing.INIT):
                 self._init_is_over()
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from coldspan_extension.span import Span
-from coldspan_testing.story import ARN, MS, T0, Story, named, server_of, told
+from coldspan_testing.story import ARN, MS, T0, Story, in_handler, named, server_of, told
 from coldspan_wrapper import records
 
 Marks = dict[str, tuple[str, str, bool]]
@@ -197,20 +197,6 @@ def test_a_hook_that_fails_before_the_snapshot_fails_the_init() -> None:
     story.record(98, records.ERROR, "snapshot", "ValueError", "not ready", "Traceback ...", 0)
     story.shut_down(120, "failure")
     assert marks(story.init_trace()) == {"init": ("ValueError", "not ready", False)}
-
-
-def in_handler() -> Story:
-    """The second invocation of its environment, since 502 in its handler."""
-    story = Story()
-    story.init()
-    story.invoked(102)
-    story.delivered(104)
-    story.served(105)
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
-    story.record(502, records.HANDLER_BEGIN, [])
-    return story
 
 
 @pytest.mark.parametrize("told_type", ["", "Runtime.ExitError"])

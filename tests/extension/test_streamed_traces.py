@@ -1,6 +1,6 @@
 """Traces of responses that were streamed."""
 
-from coldspan_testing.story import MS, T0, Story, named, server_of, told
+from coldspan_testing.story import MS, T0, Story, in_handler, named, server_of, told
 from coldspan_wrapper import records
 
 OVERHEAD_NS = 250_000
@@ -8,15 +8,7 @@ OVERHEAD_NS = 250_000
 
 def streaming_story() -> Story:
     """A warm invocation at 500 whose handler began at 502 and wrote its first byte at 510."""
-    story = Story()
-    story.init()
-    story.invoked(102)
-    story.delivered(104)
-    story.served(105)
-    story.traces()
-    story.invoked(500, "r2", 3_500)
-    story.delivered(501, "r2", 3_500)
-    story.record(502, records.HANDLER_BEGIN, [])
+    story = in_handler()
     story.record(510, records.STREAM_BEGIN, OVERHEAD_NS)
     return story
 

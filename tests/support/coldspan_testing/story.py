@@ -112,6 +112,20 @@ class Story:
         return spans
 
 
+def in_handler() -> Story:
+    """The second invocation of its environment, since 502 in its handler."""
+    story = Story()
+    story.init()
+    story.invoked(102)
+    story.delivered(104)
+    story.served(105)
+    story.traces()
+    story.invoked(500, "r2", 3_500)
+    story.delivered(501, "r2", 3_500)
+    story.record(502, records.HANDLER_BEGIN, [])
+    return story
+
+
 def told(spans: list[Span]) -> list[tuple[str, str, float, float]]:
     """Name, parent's name, start and end in ms, for each span."""
     names = {span.span_id: span.name for span in spans}
