@@ -51,7 +51,7 @@ def spans(draw: st.DrawFn) -> Span:
     return span
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(attributes, st.lists(spans(), min_size=1, max_size=3))
 def test_both_lanes_send_equal_messages(resource: Attributes, sent: list[Span]) -> None:
     ours = ExportTraceServiceRequest.FromString(export_request(resource, sent))
