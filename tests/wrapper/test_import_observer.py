@@ -7,8 +7,9 @@ import py_compile
 import subprocess
 import sys
 import threading
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 import six
 
 from coldspan_testing import cache, interpreters
-from coldspan_wrapper import records
+from coldspan_wrapper import imports, records
 from coldspan_wrapper.channel import Channel
 from coldspan_wrapper.imports import MAX_FIELD, MAX_LINES, MAX_ORIGIN, ImportObserver
 from coldspan_wrapper.recorder import Recorder
@@ -140,17 +141,49 @@ def test_an_import_of_a_loaded_module_is_not_observed(observed: Observed) -> Non
     assert observed.texts == []
 
 
-def test_the_line_that_runs_beside_imports_is_sampled(observed: Observed, folder: Path) -> None:
-    (folder / "busy_one.py").write_text(
-        "import time\n\nuntil = time.monotonic() + 0.08\nwhile time.monotonic() < until:\n    pass\n"
-    )
-    observed.observer.start_sampling()
+def imports_until(done: Callable[[], bool], folder: Path) -> None:
+    """Imports busy_one, whose third and fourth line run until it is done, or for a minute."""
+    until = time.monotonic() + 60
+    probe = type(sys)("coldspan_probe")
+    probe.done = lambda: done() or time.monotonic() > until  # type: ignore[attr-defined]
+    sys.modules["coldspan_probe"] = probe
+    (folder / "busy_one.py").write_text("import coldspan_probe\n\nwhile not coldspan_probe.done():\n    pass\n")
     import_module("busy_one")
+    del sys.modules["coldspan_probe"]
+
+
+def test_the_line_that_runs_beside_imports_is_sampled(observed: Observed, folder: Path) -> None:
+    def samples() -> list[list[str]]:
+        return [line for line in observed.lines if line[0] == "~"]
+
+    observed.observer.start_sampling()
+    imports_until(lambda: len(samples()) >= 2, folder)
     observed.observer.stop_sampling()
-    samples = [line for line in observed.lines if line[0] == "~"]
-    assert len(samples) >= 2
-    assert {line[3] for line in samples} == {"busy_one"}
-    assert {line[4] for line in samples} <= {"4", "5"}
+    assert len(samples()) >= 2
+    assert {line[3] for line in samples()} == {"busy_one"}
+    assert {line[4] for line in samples()} <= {"3", "4"}
+
+
+def test_at_the_end_of_sampling_nothing_is_left_to_its_thread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows may be the end of the process, which waits for no thread."""
+    monkeypatch.setattr(imports, "PATIENCE_S", 60)
+    began, going_on, written = threading.Event(), threading.Event(), threading.Event()
+
+    def writes(_: str) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            began.set()
+            going_on.wait(0.05)  # nobody sets it: so long the machine does other things
+            written.set()
+
+    observer = ImportObserver(writes, pytest.fail)
+    observer.install()
+    try:
+        observer.start_sampling()
+        imports_until(began.is_set, folder)
+        observer.stop_sampling()
+        assert written.is_set()
+    finally:
+        observer.uninstall()
 
 
 def test_threads_are_told_apart(observed: Observed, folder: Path) -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 SAMPLE_EVERY_S = 0.015
+PATIENCE_S = 0.1
+"""With a write of the sampling thread, which takes microseconds where nothing keeps that thread waiting."""
 MAX_LINES = 24
 MAX_FIELD = 100
 MAX_ORIGIN = 250
@@ -97,7 +99,11 @@ class ImportObserver:
         start_new_thread(self._sample, (get_ident(),))
 
     def stop_sampling(self) -> None:
+        """The process may be about to end, and what its sampling thread is writing with it, or is yet to write for this
+        one (channel.py)."""
         self._sampling = False
+        if self._writing.acquire(timeout=PATIENCE_S):
+            self._writing.release()
         self.flush()
 
     def flush(self) -> None:
