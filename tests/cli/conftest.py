@@ -31,7 +31,7 @@ def coldspan_path() -> Path:
 def coldspan(environ: dict[str, str]) -> Callable[..., Completed]:
     def run(*arguments: object, **variables: str) -> Completed:
         command = [str(COLDSPAN), *map(str, arguments)]
-        return subprocess.run(command, env=environ | variables, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, env=environ | variables, capture_output=True, text=True, timeout=300)
 
     return run
 

@@ -45,7 +45,7 @@ def test_files_patterns_gzip_and_each_file_once(coldspan: Coldspan, tmp_path: Pa
 def test_standard_input(coldspan_path: Path, environ: dict[str, str], compress: Callable[[bytes], bytes]) -> None:
     given = compress(f"{line(1)}\n{line(2)}\n".encode())
     command = [str(coldspan_path), "report", "--json", "-"]
-    done = subprocess.run(command, input=given, env=environ, capture_output=True, timeout=60)
+    done = subprocess.run(command, input=given, env=environ, capture_output=True, timeout=120)
     assert json.loads(done.stdout)["answers"]["scope"][0]["requests"] == 2
     assert json.loads(done.stdout)["sources"] == ["standard input"]
 

@@ -214,7 +214,7 @@ def test_a_signal_ends_the_run_and_its_processes(
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
         assert len(children) >= 2  # the extension, the runtime
         os.kill(running.pid, number)
-        output, errors = running.communicate(timeout=10)
+        output, errors = running.communicate(timeout=60)
     assert running.returncode == status
     assert not output
     assert "Traceback" not in errors
@@ -225,7 +225,7 @@ def test_a_reader_that_has_seen_enough_is_no_traceback(environ: dict[str, str], 
     command: list[str | Path] = [*RUN, layer_tree(), "--json", function()]
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run(command, env=environ, stdout=write_end, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(command, env=environ, stdout=write_end, stderr=subprocess.PIPE, text=True, timeout=120)
     os.close(write_end)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

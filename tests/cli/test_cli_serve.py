@@ -62,7 +62,7 @@ def test_requests_are_answered_their_traces_printed_and_a_signal_ends_it_in_orde
         assert lambda_client(url).invoke(FunctionName="orders", Payload=b"1")["Payload"].read() == b"1"
         assert lines_of(process.stdout, "^  response ")[1].startswith("warm | ")
         process.send_signal(number)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in errors
     assert not [line for line in output.splitlines() if line.startswith(("cold", "warm"))]
@@ -78,7 +78,7 @@ def test_json_is_a_line_for_each_export_and_all_of_it_is_forwarded(
             assert process.stdout is not None
             first = process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            rest, _ = process.communicate(timeout=10)
+            rest, _ = process.communicate(timeout=60)
         exports = [otlp.from_json(line.encode()) for line in (first + rest).splitlines()]
         assert [received.body for received in receiver.requests] == exports
     assert len(exports) >= 2  # the last one came when the environment was shut down
@@ -88,7 +88,7 @@ def test_a_port_in_use_is_bad_usage(environ: dict[str, str], function: MakeFunct
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         command: list[str | Path] = [COLDSPAN, "serve", "--layer", layer_tree(), "--port", port, function()]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (f"coldspan: port {port}: cannot listen on 127.0.0.1: {os.strerror(98)}")
 

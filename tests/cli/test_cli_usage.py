@@ -116,7 +116,7 @@ def run_without(packages: list[str], command: list[str], environ: dict[str, str]
     """The command in a Python where these cannot be imported: None in sys.modules says so to the import system."""
     code = f"import sys; sys.modules.update(dict.fromkeys({packages})); from coldspan_lab.cli import main; "
     code += f"sys.exit(main({command}))"
-    return subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=300)
 
 
 def test_a_handler_may_be_in_a_package_named_with_dots_or_slashes(tmp_path: Path) -> None:

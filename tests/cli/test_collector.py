@@ -19,6 +19,7 @@ from coldspan_lab.collector import JSON, PROTOBUF, Collector
 from coldspan_lab.faults import COLLECTOR_DELAY_S, COLLECTOR_REFUSALS, Faults
 from coldspan_lab.forwarder import Forwarder, traces_url
 from coldspan_report import otlp
+from coldspan_testing.ports import nobody_listens
 
 EXPORT = otlp.from_json(
     b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c",'
@@ -164,12 +165,11 @@ def test_a_collector_that_refuses_is_reported_once_and_fails_nothing(status: int
 
 def test_a_collector_that_is_not_there_is_reported_once_and_fails_nothing() -> None:
     said: list[str] = []
-    with listener() as (endpoint, _):
-        pass  # gone again
-    forwarder = Forwarder(endpoint, said.append)
-    for _ in range(2):
-        assert collect(post(BINARY, PROTOBUF), forwarder) == [EXPORT]
-    forwarder.finish()
+    with nobody_listens() as endpoint:
+        forwarder = Forwarder(endpoint, said.append)
+        for _ in range(2):
+            assert collect(post(BINARY, PROTOBUF), forwarder) == [EXPORT]
+        forwarder.finish()
     (line,) = said
     assert line.endswith("Connection refused")
 

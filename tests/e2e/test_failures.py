@@ -12,6 +12,10 @@ from coldspan_testing import trees
 from coldspan_testing.runs import Run
 from coldspan_testing.shapes import RunSource, Shape, exceptions, shapes
 
+MS = 1_000_000
+TIMEOUT_S = 3.0
+"""Of functions that run out of it. What starts anew after that does so within the next invocation's time, and a busy
+machine makes a second of it."""
 BOTH = pytest.mark.parametrize("runtime", list(RuntimeClient), ids=lambda client: client.value)
 """awslambdaric under the wrapper, and the layer's own runtime: the same function, the same trace."""
 
@@ -91,7 +95,7 @@ def handler(event, context):
 def test_a_handler_whose_process_dies_ends_there_and_the_next_start_is_cold(
     run_source: RunSource, runtime: RuntimeClient, does: str, error_type: str, raised: list[str]
 ) -> None:
-    run = run_source(PRELUDE, timeout_s=1.0, runtime=runtime)
+    run = run_source(PRELUDE, timeout_s=TIMEOUT_S, runtime=runtime)
     for event in (None, does, None):
         run.lab.invoke(event)
         run.lab.wait_frozen()
@@ -125,14 +129,22 @@ def test_a_response_that_is_too_large_is_an_error_of_the_response(
 
 @BOTH
 def test_a_timed_out_invocation_ends_at_its_deadline(run_source: RunSource, runtime: RuntimeClient) -> None:
-    run = run_source("def handler(event, context):\n    while True: pass", timeout_s=1.0, runtime=runtime)
+    run = run_source(f"{TELLS_ITS_DEADLINE}\n    while True: pass", timeout_s=1.0, runtime=runtime)
     run.lab.invoke(1)
     run.close()
     (server,) = run.servers
     handler = run.child(server, "handler").span
-    assert handler.end_time_unix_nano == server.span.end_time_unix_nano
-    lasted_ns = handler.end_time_unix_nano - run.child(server, "next").span.end_time_unix_nano
-    assert abs(lasted_ns - 1e9) < 0.1e9
+    assert [handler.end_time_unix_nano] == [server.span.end_time_unix_nano] == deadlines_ns(run)
+
+
+TELLS_ITS_DEADLINE = """
+def handler(event, context):
+    print("deadline", context._epoch_deadline_time_in_ms, flush=True)"""
+
+
+def deadlines_ns(run: Run) -> list[int]:
+    told = [line.text.split() for line in run.lab.log if line.text.startswith("deadline ")]
+    return [int(deadline_ms) * MS for _, deadline_ms in told]
 
 
 ECHO = """
@@ -152,25 +164,35 @@ def handler(event, context):
     ],
 )
 def test_a_runtime_that_is_killed_in_its_first_invocation(run_source: RunSource, fault: str, error_type: str) -> None:
-    run = run_source(ECHO, timeout_s=1.5, faults=(fault,))
+    """A moment after it got the event: how far it came by then is up to the machine."""
+    run = run_source(ECHO, timeout_s=TIMEOUT_S, faults=(fault,))
     for _ in range(2):
         run.lab.invoke(0.1)
         run.lab.wait_frozen()
     run.close()
-    assert shapes(run) == [
-        [
-            ("function", "", error_type),
-            ("init", "function", ""),
-            ("load handler", "init", ""),
-            ("next", "function", ""),
-            ("handler", "function", error_type),
-        ],
-        COLD,
+    died, again = shapes(run)
+    in_handler = [
+        ("function", "", error_type),
+        ("init", "function", ""),
+        ("load handler", "init", ""),
+        ("next", "function", ""),
+        ("handler", "function", error_type),
     ]
+    assert died == in_handler[: len(died)]
+    assert len(died) >= 3
+    assert again == COLD
+
+
+HIT_WHILE_LOADING = """
+import os, signal
+if not os.path.exists("hit"):
+    open("hit", "w").close()
+    os.kill(os.getpid(), signal.{})
+"""
 
 
 def test_a_runtime_that_is_killed_while_it_loads(run_source: RunSource) -> None:
-    run = run_source("import time; time.sleep(0.2)\n" + ECHO, faults=("runtime-killed-in-init",))
+    run = run_source(HIT_WHILE_LOADING.format("SIGKILL") + ECHO)
     assert run.lab.invoke(0).payload == b"0"
     run.lab.wait_frozen()
     run.close()
@@ -180,14 +202,20 @@ def test_a_runtime_that_is_killed_while_it_loads(run_source: RunSource) -> None:
 
 def test_an_init_that_runs_out_of_time_is_told_by_the_process_after_it(run_source: RunSource) -> None:
     """Lambda kills everything at once then: the runtime, and the extension that waits for it."""
-    run = run_source("import time; time.sleep(0.2)\n" + ECHO, faults=("init-timeout",))
+    run = run_source(HIT_WHILE_LOADING.format("SIGSTOP") + ECHO, init_limit_s=2.5)
     assert run.lab.invoke(0).payload == b"0"
     run.lab.wait_frozen()
     run.close()
     assert shapes(run) == [[("init", "", "timeout!"), ("load handler", "init", "timeout!")], COLD]
     inits = [span for span in run.receiver.spans if span.span.name == "init"]
     init = min(inits, key=lambda span: span.span.start_time_unix_nano)
-    assert abs(init.span.end_time_unix_nano - init.span.start_time_unix_nano - 1.5e9) < 0.1e9
+    begun_ns, done_ns = (
+        next(unix_ns(each["time"]) for each in run.lab.events if each["type"] == f"platform.{kind}")
+        for kind in ("initStart", "initRuntimeDone")
+    )
+    registered_ns = [mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.EXTENSION_REGISTERED]
+    assert begun_ns <= init.span.start_time_unix_nano < registered_ns[0]
+    assert done_ns <= init.span.end_time_unix_nano < registered_ns[1]
     assert init.attributes["coldspan.init.phase"] == "init"
     assert run.servers[0].attributes["coldspan.init.phase"] == "invoke"
 
@@ -227,9 +255,9 @@ def reports_told(run: Run) -> set[tuple[object, object]]:
     return {(ids[span.span.parent_span_id], span.attributes[billed]) for span in after if billed in span.attributes}
 
 
-def unix_ns(time: str) -> float:
+def unix_ns(time: str) -> int:
     """Of a telemetry event's time, 2026-11-24T08:19:52.633Z."""
-    return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1e9
+    return round(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000) * MS
 
 
 def reports_of(run: Run) -> set[tuple[object, object]]:
@@ -254,7 +282,8 @@ def test_whatever_becomes_of_telemetry_each_invocation_is_one_trace_and_no_error
     assert shapes(run) == [COLD, COLD[:1] + COLD[3:], COLD[:1] + COLD[3:]]
     assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
     assert reports_told(run) <= reports_of(run)
-    assert len(reports_told(run)) == (3 if fault in ("telemetry-duplicated", "telemetry-reordered") else 0)
+    if fault != "telemetry-late":  # of that, whatever the machine gave it time for
+        assert len(reports_told(run)) == (3 if fault in ("telemetry-duplicated", "telemetry-reordered") else 0)
 
 
 @pytest.mark.parametrize("fault", ["telemetry-late", "telemetry-lost", "telemetry-duplicated", "telemetry-reordered"])
@@ -302,7 +331,7 @@ def test_an_extension_that_holds_on_makes_a_timeout_for_lambda_and_none_in_the_t
     other = tree / "extensions" / "holds-on"
     other.write_text(f"#!{sys.executable}\n{HOLDS_ON}")
     other.chmod(0o755)
-    run = run_source(ECHO, layer=tree, timeout_s=1.0)
+    run = run_source(ECHO, layer=tree, timeout_s=TIMEOUT_S)
     answers = []
     for _ in range(2):
         answers.append(run.lab.invoke(0.1))
@@ -313,7 +342,7 @@ def test_an_extension_that_holds_on_makes_a_timeout_for_lambda_and_none_in_the_t
     assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
     out_ns = [mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.RESPONSE_ACCEPTED]
     for server, accepted_ns in zip(run.servers, out_ns, strict=True):
-        assert abs(server.span.end_time_unix_nano - accepted_ns) < 0.1e9  # and not at the deadline, 0.9 s later
+        assert abs(server.span.end_time_unix_nano - accepted_ns) < 1e9  # and not at the deadline, 2.9 s later
 
 
 def done_of(run: Run) -> list[str]:
@@ -322,7 +351,7 @@ def done_of(run: Run) -> list[str]:
 
 def test_what_is_pushed_of_an_environment_before_a_reset_is_nobodys_in_the_next(run_source: RunSource) -> None:
     """An extension that holds on itself is killed, and its trace with it. Its platform events come to its successor."""
-    run = run_source(ECHO, timeout_s=1.0, faults=("extension-hangs",))
+    run = run_source(ECHO, timeout_s=TIMEOUT_S, faults=("extension-hangs",))
     first, second = (run.lab.invoke(0.1) for _ in range(2))
     run.lab.wait_frozen()
     run.close()
@@ -337,7 +366,7 @@ def test_what_is_pushed_of_an_environment_before_a_reset_is_nobodys_in_the_next(
 
 
 def test_a_timeout_of_which_the_platform_tells_the_next_process_alone(run_source: RunSource) -> None:
-    run = run_source(PRELUDE, timeout_s=1.0, faults=("telemetry-late",))
+    run = run_source(PRELUDE, timeout_s=TIMEOUT_S, faults=("telemetry-late",))
     answers = []
     for does in (None, "[1 for _ in iter(int, 1)]", None):
         answers.append(run.lab.invoke(does))
@@ -378,7 +407,8 @@ def test_without_the_wrappers_word_the_platforms_makes_the_trace(
     channel = {"COLDSPAN_CHANNEL": str(tmp_path / "no" / "such" / "folder")} if missing == "records" else {}
     if missing == "wrapper":
         (tree / "coldspan-exec").unlink()
-    run = run_source(PRELUDE, layer=tree, timeout_s=1.0, **channel)
+    source = f"import sys\n{TELLS_ITS_DEADLINE}\n    if event: eval(event)"
+    run = run_source(source, layer=tree, timeout_s=TIMEOUT_S, **channel)
     answers = []
     for does in (None, None, "sys.exit(3)", None, "[1 for _ in iter(int, 1)]", None):
         answers.append(run.lab.invoke(does))
@@ -394,6 +424,7 @@ def test_without_the_wrappers_word_the_platforms_makes_the_trace(
         cold,
     ]
     assert [span.attributes["faas.invocation_id"] for span in run.servers] == [each.request_id for each in answers]
-    done = [each["time"] for each in run.lab.events if each["type"] == "platform.runtimeDone"]
-    for server, time in zip(run.servers, done, strict=True):
-        assert abs(server.span.end_time_unix_nano - unix_ns(time)) < 5e6  # a timeout ends at its deadline
+    done_ns = [unix_ns(each["time"]) for each in run.lab.events if each["type"] == "platform.runtimeDone"]
+    assert [server.span.end_time_unix_nano for server in run.servers] == [
+        *map(min, zip(done_ns, deadlines_ns(run), strict=True))
+    ]

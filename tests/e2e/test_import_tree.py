@@ -37,7 +37,8 @@ def test_a_cold_start_shows_what_it_imported_and_what_it_did_beside(start_run: S
     load = below(run, "init", "load handler")
     app = run.child(load, "import app")
     slow = run.child(app, "import pack.slow")
-    assert 30 <= milliseconds(slow) < 60
+    assert milliseconds(slow) >= 30
+    assert milliseconds(app) >= milliseconds(slow) + 60  # its own work
     assert slow.attributes["coldspan.import.source"] == "function"
     assert str(slow.attributes["code.file.path"]).endswith("/imports/app.py")
     assert slow.attributes["code.line.number"] == 5

@@ -94,7 +94,7 @@ def test_nothing_is_wrong_with_imports_with_failures_and_with_what_is_cut_off(
 ) -> None:
     run = run_source(
         source,
-        timeout_s=1.5,
+        timeout_s=3.0,  # within which the second start has to be done
         OTEL_EXPORTER_OTLP_ENDPOINT=jaeger.endpoint_http,
         OTEL_SERVICE_NAME=name,
         COLDSPAN_IMPORTS="all",

@@ -10,8 +10,13 @@ import pytest
 
 from coldspan_lab.service import Function, Lab, Moment
 from coldspan_testing import interpreters, trees
-from coldspan_testing.otlp_receiver import Hang, OtlpReceiver, Refuse
+from coldspan_testing.otlp_receiver import Hang, Refuse, spans_of
+from coldspan_testing.ports import nobody_listens
 from coldspan_testing.runs import FUNCTIONS, StartRun
+from coldspan_testing.shapes import IF_SLOW
+
+QUIET = {"COLDSPAN_IMPORTS": "off", "COLDSPAN_MODULE_BODY": "off"}
+"""Where spans are counted: of imports, how long they take decides."""
 
 
 @pytest.fixture
@@ -20,32 +25,27 @@ def tree_copy(tmp_path: Path) -> Path:
 
 
 def test_a_collector_that_is_down_costs_no_answer_and_is_said_once(start_run: StartRun) -> None:
-    with OtlpReceiver() as gone:
-        endpoint = gone.endpoint_http
-    run = start_run(endpoint="", COLDSPAN_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_TIMEOUT="200")
-    for number in range(3):
-        assert run.lab.invoke(number).payload == str(number).encode()
-        run.lab.wait_frozen()
-    run.close()
+    with nobody_listens() as endpoint:
+        run = start_run(endpoint="", COLDSPAN_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_TIMEOUT="200", **QUIET)
+        for number in range(3):
+            assert run.lab.invoke(number).payload == str(number).encode()
+            run.lab.wait_frozen()
+        run.close()
     assert len(run.logged("export_failed")) == 1
     (dropped,) = run.logged("spans_dropped")
     assert dropped["reason"] == "shutdown"
-    assert dropped["count"] == 9 + 4 + 4 + 3  # spans of one cold and two warm traces, and their `after response`
+    of_traces = 8 + 4 + 4 + 3  # of one cold and two warm ones, and their `after response`
+    assert of_traces <= int(str(dropped["count"])) <= of_traces + 3 * len(IF_SLOW)
 
 
 def test_a_collector_that_is_down_is_not_waited_for_at_every_invocation(start_run: StartRun) -> None:
-    with OtlpReceiver() as gone:
-        endpoint = gone.endpoint_http
-    run = start_run(endpoint="", COLDSPAN_ENDPOINT=endpoint)
-    answers = []
-    for number in range(3):
-        answers.append(run.lab.invoke(number))
-        run.lab.wait_frozen()
-    free = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.EXTENSIONS_READY}
-    out = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.RESPONSE_ACCEPTED}
-    held_s = [(free[answer.request_id] - out[answer.request_id]) / 1e9 for answer in answers]
-    assert held_s[0] < 4
-    assert max(held_s[1:]) < 0.2
+    with nobody_listens() as endpoint:
+        run = start_run(endpoint="", COLDSPAN_ENDPOINT=endpoint)
+        for number in range(3):
+            run.lab.invoke(number)
+            run.lab.wait_frozen()
+    assert run.held_ns[0] < 4e9
+    assert max(run.held_ns[1:]) < 0.2e9
 
 
 def test_what_a_collector_refused_for_a_while_arrives_later(start_run: StartRun) -> None:
@@ -59,13 +59,14 @@ def test_what_a_collector_refused_for_a_while_arrives_later(start_run: StartRun)
 
 
 def test_spans_that_a_collector_rejects_for_good_are_counted_on_the_next_trace(start_run: StartRun) -> None:
-    run = start_run(answers=(Refuse(400),))
+    run = start_run(answers=(Refuse(400),), **QUIET)
     run.lab.invoke(1)
     run.lab.wait_frozen()
     run.lab.invoke(2)
     run.close()
     (warm,) = run.servers
-    assert warm.attributes["coldspan.dropped.spans"] == 9
+    refused = spans_of(run.receiver.requests[0].body)
+    assert warm.attributes["coldspan.dropped.spans"] == len([*refused]) >= 8
 
 
 def test_a_collector_that_hangs_holds_one_environment_once_and_never_to_the_deadline(start_run: StartRun) -> None:
@@ -82,10 +83,8 @@ def test_a_collector_that_hangs_holds_one_environment_once_and_never_to_the_dead
     assert [first.function_error, second.function_error] == [None, None]
     done = [event["record"]["status"] for event in run.lab.events if event["type"] == "platform.runtimeDone"]
     assert done == ["success", "success"]
-    free = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.EXTENSIONS_READY}
-    out = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.RESPONSE_ACCEPTED}
-    assert free[first.request_id] - out[first.request_id] < 2e9
-    assert free[second.request_id] - out[second.request_id] < 0.5e9
+    assert run.held_ns[0] < 2e9
+    assert run.held_ns[1] < 0.5e9
     assert len({server.span.span_id for server in run.servers}) == 2  # one may have come twice: ids stay
 
 

@@ -62,7 +62,7 @@ def stream(run: Run, event: object, on_chunk: Callable[[bytes], object] = bool) 
 
 def test_the_whole_trace_of_a_streamed_response(streams: Stream) -> None:
     run = streams("stamped")
-    body, end = stream(run, 10)  # 100 ms, until telemetry has told of init
+    body, end = stream(run, 40)  # 400 ms, until telemetry has told of init
     run.close()
     assert end == {}
     assert told(run) == [
@@ -215,7 +215,7 @@ def test_a_process_that_ends_after_the_first_byte_is_cut_there_and_the_next_star
 
 
 def test_a_stream_that_runs_out_of_time_is_cut_at_its_deadline(streams: Stream, tmp_path: Path) -> None:
-    run = streams("hand_in_hand", timeout_s=1.0)
+    run = streams("hand_in_hand", timeout_s=2.0)
     body, end = stream(run, {"chunks": 2, "folder": str(tmp_path)})
     run.close()
     assert (body, end["ErrorCode"]) == (b"0", "Sandbox.Timedout")

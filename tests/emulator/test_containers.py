@@ -10,9 +10,10 @@ import pytest
 
 from coldspan_testing import trees
 from coldspan_testing.cache import CHECKOUT
-from coldspan_testing.emulator import Emulator, free_port
+from coldspan_testing.emulator import Emulator
 from coldspan_testing.images import Base, EmulatedImage, build
 from coldspan_testing.otlp_receiver import OtlpReceiver
+from coldspan_testing.ports import free_port
 
 PYTHON = "3.13"
 RECIPES = CHECKOUT / "containers"

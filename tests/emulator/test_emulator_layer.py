@@ -14,8 +14,9 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from coldspan_testing import interpreters, trees
-from coldspan_testing.emulator import Emulator, free_port
+from coldspan_testing.emulator import Emulator
 from coldspan_testing.otlp_receiver import OtlpReceiver, SpanReceived
+from coldspan_testing.ports import free_port
 
 PYTHON = "3.11"
 FUNCTION = Path(__file__).parent / "function"

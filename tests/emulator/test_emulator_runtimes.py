@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from coldspan_testing import interpreters, trees
-from coldspan_testing.emulator import Emulator, free_port
+from coldspan_testing.emulator import Emulator
 from coldspan_testing.otlp_receiver import OtlpReceiver, SpanReceived
+from coldspan_testing.ports import free_port
 from coldspan_testing.runs import SERVER
 from coldspan_testing.shapes import mark
 
@@ -61,7 +62,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http,
                 "COLDSPAN_CHANNEL": str(tmp_path / "pipe"),
                 "COLDSPAN_LISTEN": f"127.0.0.1:{free_port()}",
-                "AWS_LAMBDA_FUNCTION_TIMEOUT": "1",
+                "AWS_LAMBDA_FUNCTION_TIMEOUT": "3",
             }
             command = ["/opt/coldspan-bootstrap", f"app.{handler}"]
             if client == "awslambdaric":
@@ -102,7 +103,7 @@ def test_an_exit_and_the_reset_after_it(start: Start, client: str) -> None:
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_timeout_and_the_reset_after_it(start: Start, client: str) -> None:
     run = start(client, "echo", "handler", b'"hang"', b'"a"')
-    assert [body for _, body in run.answers] == [b"Task timed out after 1.00 seconds", b'"a"']
+    assert [body for _, body in run.answers] == [b"Task timed out after 3.00 seconds", b'"a"']
     assert run.traces == [[("", "timeout!"), ("init", ""), ("next", ""), ("handler", "timeout!")], COLD]
 
 

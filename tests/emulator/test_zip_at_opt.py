@@ -35,7 +35,7 @@ def test_the_unpacked_zip_works_at_opt(tmp_path: Path) -> None:
     script = f"mount --bind {shlex.quote(str(tree))} /opt && exec {shlex.join(run)}"
     environment = {**os.environ, "PATH": interpreters.search_path(PYTHON)}
     done = subprocess.run(
-        [*namespace, "sh", "-c", script], capture_output=True, text=True, timeout=60, check=False, env=environment
+        [*namespace, "sh", "-c", script], capture_output=True, text=True, timeout=300, check=False, env=environment
     )
     assert done.returncode == 0, done.stderr
     exports = [json.loads(line) for line in done.stdout.splitlines()]

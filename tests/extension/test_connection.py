@@ -92,7 +92,7 @@ def test_no_answer_is_waited_for_longer_than_the_limit(dripping: list[bytes]) ->
         began = time.monotonic()
         with pytest.raises(Unreachable, match="timed out"):
             connection.post([], b"", 0.2)
-        assert 0.15 < time.monotonic() - began < 1
+        assert 0.15 < time.monotonic() - began < 5
 
 
 def test_a_host_that_is_not_there_is_named() -> None:

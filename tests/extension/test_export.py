@@ -19,6 +19,7 @@ from coldspan_extension.export.worker import Batch, Worker
 from coldspan_extension.log import Log
 from coldspan_extension.span import SERVER, Attributes, Event, Link, Span
 from coldspan_testing.otlp_receiver import Accept, Hang, OtlpReceiver, Refuse
+from coldspan_testing.ports import nobody_listens
 
 RESOURCE: Attributes = {"service.name": "fn", "faas.max_memory": 1 << 40, "aws.log.group.names": ["/aws/lambda/fn"]}
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -172,19 +173,18 @@ def test_an_overloaded_collector_leaves_the_spans_for_later_within_the_deadline(
     with OtlpReceiver([Refuse(status, retry_after_s=7)] * 9) as receiver:
         exporter = make(lane, receiver.endpoint_http)
         began = time.monotonic()
-        outcome = exporter.export(RESOURCE, some_spans(), deadline(0.5))
+        outcome = exporter.export(RESOURCE, some_spans(), deadline(3))
         took = time.monotonic() - began
     assert isinstance(outcome, Failed)
     assert outcome.retryable
     assert outcome.retry_after_s == 7.0
-    assert took < 0.7
+    assert took < 5  # and not the 7 s that it is asked to wait
 
 
 @every_lane
 def test_an_unreachable_collector_leaves_the_spans_for_later(lane: str, make: Make) -> None:
-    with OtlpReceiver() as gone:
-        endpoint = gone.endpoint_http
-    outcome = make(lane, endpoint).export(RESOURCE, some_spans(), deadline(0.5))
+    with nobody_listens() as endpoint:
+        outcome = make(lane, endpoint).export(RESOURCE, some_spans(), deadline(0.5))
     assert isinstance(outcome, Failed)
     assert outcome.retryable
 
@@ -200,7 +200,7 @@ def test_a_collector_that_hangs_is_waited_for_no_longer_than_the_time_limit(lane
         release.set()
     assert isinstance(outcome, Failed)
     assert outcome.retryable
-    assert took < 1.0
+    assert took < 10  # and not until the deadline
 
 
 @every_lane

@@ -76,7 +76,7 @@ def listen():
             self.send_header("Content-Length", "0")
             self.end_headers()
             for event in json.loads(body):
-                say(got=event)
+                say(got=event, at=time.time())
                 if event["type"] == "platform.report":
                     reported.set()
         def log_message(self, *args): pass

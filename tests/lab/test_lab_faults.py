@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_first_init_fails_wherever_it_is_and_is_repeated(
     assert first.get("errorType") == (None if status == "timeout" else "Runtime.ExitError")
     assert (second["phase"], second["status"]) == ("invoke", "success")
     assert (first["metrics"]["durationMs"] >= LIMIT_S * 1000) is (status == "timeout")
-    assert ticks(lab) < 40  # it stood still for the rest of the limit
+    assert ticks(lab) < 75  # it stood still for the rest of the limit
     assert reasons(lab) == ([] if status == "timeout" else ["failure"])
     assert outcome(lab) == [("success", None)]
 
@@ -109,14 +110,14 @@ def test_a_first_init_fails_wherever_it_is_and_is_repeated(
 def test_a_runtime_that_is_hit_in_the_first_invocation_is_replaced_for_the_second(
     start_lab: "StartLab", source: str, fault: str, expected: str, status: str, reason: str
 ) -> None:
-    lab = start_lab(source, extensions={"probe": SERVE}, faults=(fault,), timeout_s=0.6, memory_mb=512)
+    lab = start_lab(source, extensions={"probe": SERVE}, faults=(fault,), timeout_s=2.0, memory_mb=512)
     assert error_type(lab.invoke(1).payload) == expected
     assert lab.invoke(2).payload == b"2"
     lab.wait_frozen()
     assert outcome(lab) == [(status, expected if status == "error" else None), ("success", None)]
     assert lab.records("runtimeDone")[0]["status"] == status
     assert reasons(lab) == [reason]
-    assert ticks(lab) < 15
+    assert ticks(lab) < 100  # it did not run on until the timeout
     if fault == "out-of-memory":
         assert lab.records("report")[0]["metrics"]["maxMemoryUsedMB"] == 512
     elif fault == "runtime-killed":
@@ -136,7 +137,7 @@ def test_a_killed_extension_is_a_crash_and_everything_starts_anew(start_lab: "St
 
 
 def test_a_stopped_extension_times_out_after_the_response(start_lab: "StartLab") -> None:
-    lab = start_lab(QUICK, extensions={"probe": SERVE}, faults=("extension-hangs",), timeout_s=0.5)
+    lab = start_lab(QUICK, extensions={"probe": SERVE}, faults=("extension-hangs",), timeout_s=1.0)
     assert lab.invoke(1).payload == b"1"
     lab.wait_frozen()
     assert [record["status"] for record in lab.records("runtimeDone")] == ["success", "timeout"]
@@ -197,10 +198,12 @@ def test_late_telemetry_arrives_while_the_environment_still_runs(start_lab: "Sta
     source = f"import time\ndef handler(event, context): time.sleep({TELEMETRY_DELAY_S * 2})\n"
     lab = start_lab(source, extensions={"probe": LISTEN}, faults=("telemetry-late",))
     lab.invoke(1)
+    lab.stop()
     said = lab.said("extension")
-    invoked = next(index for index, each in enumerate(said) if each.get("event") == "INVOKE")
-    init = next(index for index, each in enumerate(said) if each.get("got", {}).get("type") == "platform.initStart")
-    assert invoked < init
+    (shutdown,) = [each["now"] for each in said if each.get("event") == "SHUTDOWN"]
+    (init,) = [each for each in said if each.get("got", {}).get("type") == "platform.initStart"]
+    generated = datetime.fromisoformat(init["got"]["time"].replace("Z", "+00:00")).timestamp()
+    assert generated + TELEMETRY_DELAY_S <= init["at"] < shutdown
 
 
 def test_duplicated_telemetry_arrives_twice(start_lab: "StartLab") -> None:
@@ -208,6 +211,7 @@ def test_duplicated_telemetry_arrives_twice(start_lab: "StartLab") -> None:
     for _ in range(2):
         lab.invoke(1)
         lab.wait_frozen()
+    lab.stop()
     seen = Counter(json.dumps(each) for each in events_of(lab, "initStart"))
     assert list(seen.values()) == [2]
 
@@ -216,6 +220,7 @@ def test_reordered_telemetry_has_the_later_event_of_a_batch_first(start_lab: "St
     source = "import time\ndef handler(event, context): time.sleep(0.2)\n"
     lab = start_lab(source, extensions={"probe": LISTEN}, faults=("telemetry-reordered",))
     lab.invoke(1)
+    lab.stop()
     got = [each["got"]["type"] for each in lab.said("extension") if "got" in each]
     assert got.index("platform.telemetrySubscription") < got.index("platform.initStart")
 

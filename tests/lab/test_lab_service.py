@@ -68,7 +68,7 @@ serve(me)
 
 def test_leaving_waits_no_longer_than_the_invocations_deadline(start_lab: "StartLab") -> None:
     extension = 'me = register(["INVOKE", "SHUTDOWN"])\nnext_event(me)\ntime.sleep(60)\n'
-    lab = start_lab("def handler(event, context): return 1", extensions={"probe": extension}, timeout_s=0.5)
+    lab = start_lab("def handler(event, context): return 1", extensions={"probe": extension}, timeout_s=1.0)
     lab.invoke()
     lab.stop()
     assert [record["status"] for record in lab.records("runtimeDone")] == ["success", "timeout"]
@@ -124,7 +124,7 @@ asyncio.run(main())
     while process.stdout.readline() != "waiting\n":
         pass
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
     assert process.returncode == -signal.SIGINT
     left = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and _task_root(entry) == str(tmp_path)]

@@ -197,11 +197,11 @@ response = Streamed(id)
 response.write(b"so far")
 time.sleep(60)
 """,
-        timeout_s=0.5,
+        timeout_s=1.0,
     )
     chunks, end = stream(connect(lab))
     assert (chunks, end["ErrorCode"]) == ([b"so far"], "Sandbox.Timedout")
-    assert json.loads(end["ErrorDetails"])["errorMessage"].endswith("Task timed out after 0.50 seconds")
+    assert json.loads(end["ErrorDetails"])["errorMessage"].endswith("Task timed out after 1.00 seconds")
 
 
 def test_a_caller_that_goes_away_does_not_stop_the_function(start_lab: "StartLab") -> None:

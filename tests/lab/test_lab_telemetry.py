@@ -55,7 +55,7 @@ def run(
         telemetry, listener = Telemetry(lambda event: None, route, json_logs=json_logs), Listener(**listens)
         await listener.server.start()
         telemetry.gate.open()
-        await asyncio.wait_for(scenario(telemetry, listener), 10)
+        await asyncio.wait_for(scenario(telemetry, listener), 60)
         telemetry.close()
         await listener.server.close()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from coldspan_testing import interpreters
-from coldspan_testing.runtime_api import Call, Outcome, Reply, RuntimeApiServer, event, run
+from coldspan_testing.runtime_api import HOUR_MS, Call, Outcome, Reply, RuntimeApiServer, event, run
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
 MAIN = Path(__file__).parents[2] / "wrapper" / "coldspan_wrapper" / "runtime" / "__main__.py"
@@ -59,7 +59,7 @@ def raw(head: str, body: bytes, *, keeps: bool = False) -> Reply:
     return Reply(raw=f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode("latin-1") + body, keeps=keeps)
 
 
-DEADLINE = f"Lambda-Runtime-Deadline-Ms: {int(time.time() * 1000) + 60_000}\r\nContent-Type: application/json"
+DEADLINE = f"Lambda-Runtime-Deadline-Ms: {int(time.time() * 1000) + HOUR_MS}\r\nContent-Type: application/json"
 CONTEXT = '{"custom":{"a":"é"},"env":{"b":1},"client":{"app_title":"t","other":2},"w3c":%s}'.encode().decode("latin-1")
 W3C = '{"traceparent":"00-1-2-01","tracestate":7,"baggage":"k=v","other":"x"}'
 CASES = {

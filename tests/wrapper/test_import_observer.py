@@ -175,13 +175,15 @@ def test_at_the_end_of_sampling_nothing_is_left_to_its_thread(folder: Path, monk
             going_on.wait(0.05)  # nobody sets it: so long the machine does other things
             written.set()
 
-    observer = ImportObserver(writes, pytest.fail)
+    faults: list[Exception] = []
+    observer = ImportObserver(writes, faults.append)
     observer.install()
     try:
         observer.start_sampling()
         imports_until(began.is_set, folder)
         observer.stop_sampling()
         assert written.is_set()
+        assert faults == []
     finally:
         observer.uninstall()
 

@@ -47,7 +47,7 @@ def curl() -> Curl:
     program = curl_program()
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-        return subprocess.run([program, "--silent", *arguments], capture_output=True, timeout=30)
+        return subprocess.run([program, "--silent", *arguments], capture_output=True, timeout=120)
 
     return run
 

@@ -59,7 +59,7 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def opened(browser: Browser, file: Path, width: int = DESKTOP, scheme: str = "light") -> Iterator[Opened]:
     with browser.new_context(viewport={"width": width, "height": HEIGHT}, offline=True) as context:
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
         here = Opened(page)

@@ -22,12 +22,13 @@ from typing import IO
 import pytest
 
 from coldspan_testing import cache
+from coldspan_testing.ports import free_port
 
 SAM_CLI = "aws-sam-cli==1.170.0"  # its wheel is where AWS publishes the emulator outside container images
 MEMBER = "samcli/local/rapid/aws-lambda-rie-{arch}"
 INVOKE_PATH = "/2015-03-31/functions/function/invocations"
-LISTENING_TIMEOUT_S = 10.0
-SHUTDOWN_TIMEOUT_S = 10.0  # the emulator itself gives extensions 2 s
+LISTENING_TIMEOUT_S = 60.0
+SHUTDOWN_TIMEOUT_S = 60.0  # the emulator itself gives extensions 2 s
 POLL_S = 0.02
 
 
@@ -125,7 +126,7 @@ class Emulator:
         with self._changed:
             return list(self._lines)
 
-    def invoke(self, payload: bytes, timeout_s: float = 60.0) -> tuple[int, Mapping[str, str], bytes]:
+    def invoke(self, payload: bytes, timeout_s: float = 120.0) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers (names in lower case) and body of the emulator's answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self._front, timeout=timeout_s)
         try:
@@ -135,7 +136,7 @@ class Emulator:
         finally:
             connection.close()
 
-    def wait_for_output(self, condition: Callable[[list[str]], bool], timeout_s: float = 10.0) -> None:
+    def wait_for_output(self, condition: Callable[[list[str]], bool], timeout_s: float = 60.0) -> None:
         """Returns when the output fulfils the condition. AssertionError, with the output, when it never does."""
         with self._changed:
             met = self._changed.wait_for(lambda: condition(self._lines), timeout_s)
@@ -175,11 +176,3 @@ class Emulator:
                 with self._changed:
                     self._lines.append(line)
                     self._changed.notify_all()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free just now: the emulator wants to be told."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

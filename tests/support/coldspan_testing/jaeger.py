@@ -21,14 +21,14 @@ import requests
 
 from coldspan_lab.tree_cache import cache_folder
 from coldspan_testing.cache import CHECKOUT
-from coldspan_testing.emulator import free_port
+from coldspan_testing.ports import free_port
 
 VERSION = "1.76.0"
 COMMAND = "github.com/jaegertracing/jaeger/cmd/all-in-one"
 MODULE = CHECKOUT / "tests" / "support" / "jaeger"
 BUILD = ["go", "build", "-mod=readonly", "-trimpath", "-gcflags=all=-N -l", "-ldflags=-s -w"]
 """Not optimised: it is run for seconds, and compiles in 30 % less time."""
-READY_TIMEOUT_S = 20.0
+READY_TIMEOUT_S = 60.0
 POLL_S = 0.02
 WARNINGS = "@jaeger@warnings"
 """The attribute under which Jaeger 2 says what is wrong with a span."""

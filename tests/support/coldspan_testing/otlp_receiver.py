@@ -132,7 +132,7 @@ class OtlpReceiver:
         """The spans of the accepted requests."""
         return [span for request in self.requests if request.accepted for span in spans_of(request.body)]
 
-    def wait_for(self, condition: "Callable[[OtlpReceiver], bool]", timeout_s: float = 10.0) -> None:
+    def wait_for(self, condition: "Callable[[OtlpReceiver], bool]", timeout_s: float = 60.0) -> None:
         """Returns when the condition holds, looked at after each request. AssertionError when it never does."""
         with self._changed:
             met = self._changed.wait_for(lambda: condition(self), timeout_s)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from coldspan_lab.service import Function, Lab
+from coldspan_lab.service import Function, Lab, Moment
 from coldspan_testing import interpreters, trees
 from coldspan_testing.otlp_receiver import Answer, OtlpReceiver, SpanReceived
 
@@ -40,6 +40,14 @@ class Run:
     def child(self, parent: SpanReceived, name: str) -> SpanReceived:
         (found,) = [span for span in self.children(parent) if span.span.name == name]
         return found
+
+    @property
+    def held_ns(self) -> list[int]:
+        """How long each invocation's environment waited for the extension alone: microseconds where that had asked for
+        its next event before."""
+        at = {(mark.what, mark.request_id): mark.time_unix_ns for mark in self.lab.timeline}
+        free = [(id_, at_ns) for (what, id_), at_ns in at.items() if what is Moment.EXTENSIONS_READY]
+        return [at_ns - at[Moment.RUNTIME_READY, id_] for id_, at_ns in free]
 
     def logged(self, event: str) -> list[dict[str, object]]:
         """The extension's own log lines of that event."""

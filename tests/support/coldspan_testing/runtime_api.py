@@ -15,7 +15,9 @@ http.client._MAXLINE = 4_194_304  # type: ignore[attr-defined]  # an X-Ray cause
 NEXT = "/2018-06-01/runtime/invocation/next"
 REQUEST_ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:fn"
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
+HOUR_MS = 3_600_000
+"""Between an event and its deadline: events are made when tests are collected, minutes before they are used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def event(payload: bytes = b"{}", **headers: str | None) -> Reply:
     """A reply to next; a header of value None is left out. Names are written with _ for -."""
     given: dict[str, str | None] = {
         "Lambda-Runtime-Aws-Request-Id": REQUEST_ID,
-        "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + 60_000),
+        "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + HOUR_MS),
         "Lambda-Runtime-Invoked-Function-Arn": ARN,
         "Content-Type": "application/json",
     }

@@ -25,8 +25,8 @@ RunSource = Callable[..., Run]
 
 @pytest.fixture
 def run_source(tmp_path: Path) -> Iterator[RunSource]:
-    """run_source(source, python="3.11", layer=tree, timeout_s=10, init_type=on demand, runtime=awslambdaric, faults=(),
-    **environment)."""
+    """run_source(source, python="3.11", layer=tree, timeout_s=10, init_limit_s=None, init_type=on demand,
+    runtime=awslambdaric, faults=(), **environment)."""
     with ExitStack() as stack:
 
         def start(
@@ -34,6 +34,7 @@ def run_source(tmp_path: Path) -> Iterator[RunSource]:
             python: str = "3.11",
             layer: Path | None = None,
             timeout_s: float = 10.0,
+            init_limit_s: float | None = None,
             init_type: InitType = InitType.ON_DEMAND,
             runtime: RuntimeClient = RuntimeClient.AWSLAMBDARIC,
             faults: tuple[str, ...] = (),
@@ -45,6 +46,7 @@ def run_source(tmp_path: Path) -> Iterator[RunSource]:
                 tmp_path,
                 python=interpreters.runtime(python),
                 timeout_s=timeout_s,
+                init_limit_s=init_limit_s,
                 init_type=init_type,
                 runtime=runtime,
                 environment={"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint_http, **environment},

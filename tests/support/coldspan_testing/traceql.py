@@ -89,7 +89,7 @@ class Query:
 
 def parse(queries: list[str]) -> list[Query]:
     command = ["node", str(_installed() / "parse.js")]
-    done = subprocess.run(command, input=json.dumps(queries), capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, input=json.dumps(queries), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return [Query([Node(*node) for node in nodes]) for nodes in json.loads(done.stdout)]
 
