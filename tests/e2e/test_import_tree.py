@@ -83,7 +83,8 @@ def test_all_imports_are_spans_when_all_are_asked_for(start_run: StartRun) -> No
 
 
 def test_an_import_that_raised_and_was_caught_is_named_in_the_sum(start_run: StartRun) -> None:
-    others = below(served(start_run), "init", "load handler", "import app", "other imports")
+    run = served(start_run, COLDSPAN_IMPORTS_THRESHOLD="60000")  # on a busy machine it may take the usual 5 ms
+    others = below(run, "init", "load handler", "import app", "other imports")
     assert others.attributes["coldspan.import.errors"] == [
         "not_installed: ModuleNotFoundError: No module named 'not_installed'"
     ]

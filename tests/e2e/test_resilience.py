@@ -11,7 +11,7 @@ import pytest
 from coldspan_lab.service import Function, Lab, Moment
 from coldspan_testing import interpreters, trees
 from coldspan_testing.otlp_receiver import Hang, Refuse, spans_of
-from coldspan_testing.ports import nobody_listens
+from coldspan_testing.ports import free_port, nobody_listens
 from coldspan_testing.runs import FUNCTIONS, StartRun
 from coldspan_testing.shapes import IF_SLOW
 
@@ -207,7 +207,8 @@ def test_a_channel_that_cannot_be_had_is_said_and_the_function_runs(start_run: S
 
 
 def test_an_endpoint_that_is_our_own_listener_counts_as_unset(start_run: StartRun) -> None:
-    run = start_run(endpoint="", COLDSPAN_LISTEN="127.0.0.1:24917", COLDSPAN_ENDPOINT="http://127.0.0.1:24917")
+    listen = f"127.0.0.1:{free_port()}"
+    run = start_run(endpoint="", COLDSPAN_LISTEN=listen, COLDSPAN_ENDPOINT=f"http://{listen}")
     run.lab.invoke(1)
     run.lab.wait_frozen()
     run.close()

@@ -4,8 +4,10 @@ Three layers under the same local Lambda: PLAIN, whose coldspan-exec does nothin
 extension; FULL, ours. What must differ is normalised: ids, ports, times, the layer's own path.
 """
 
+import functools
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,15 @@ def layers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {PLAIN: plain.parent, WRAPPER: root / "wrapper", FULL: tree}
 
 
+Plain = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="session")
+def plain(layers: dict[str, Path]) -> Plain:
+    """run() without the wrapper, once for each case and Python."""
+    return functools.cache(functools.partial(run, layers[PLAIN]))
+
+
 def run(layer: Path, case: str, python: Path, log_format: str = "Text") -> list[str]:
     """Everything that a caller and a log reader see, a line each."""
     folder, handler, events = CASES[case]
@@ -90,9 +101,11 @@ def _normalise(line: str, layer: Path, endpoint: str) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("layer", [WRAPPER, FULL])
-def test_a_function_sees_and_does_the_same_with_the_wrapper(layers: dict[str, Path], layer: str, case: str) -> None:
+def test_a_function_sees_and_does_the_same_with_the_wrapper(
+    layers: dict[str, Path], plain: Plain, layer: str, case: str
+) -> None:
     python = interpreters.runtime("3.11")
-    assert run(layers[layer], case, python) == run(layers[PLAIN], case, python)
+    assert run(layers[layer], case, python) == plain(case, python)
 
 
 def test_our_frames_below_the_runtime_leave_recursion_two_less(layers: dict[str, Path]) -> None:
@@ -107,9 +120,9 @@ def test_our_frames_below_the_runtime_leave_recursion_two_less(layers: dict[str,
 
 @pytest.mark.parametrize("version", interpreters.VERSIONS)
 @pytest.mark.parametrize("case", ["look", "raise", "raise unencodable", "exit 3", "import error"])
-def test_it_is_the_same_on_every_python(layers: dict[str, Path], version: str, case: str) -> None:
+def test_it_is_the_same_on_every_python(layers: dict[str, Path], plain: Plain, version: str, case: str) -> None:
     python = interpreters.runtime(version)
-    assert run(layers[WRAPPER], case, python) == run(layers[PLAIN], case, python)
+    assert run(layers[WRAPPER], case, python) == plain(case, python)
 
 
 @pytest.mark.parametrize("log_format", ["Text", "JSON"])

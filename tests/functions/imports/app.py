@@ -1,4 +1,4 @@
-"""Imports a package that takes its time, tries one that is not there, and does work of its own."""
+"""Imports a package that takes its time, tries one that is not there, and does work of its own: so much CPU time."""
 
 import time
 
@@ -11,8 +11,8 @@ except ImportError:
 
 
 def work(seconds):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
         pass
 
 
