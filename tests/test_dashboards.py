@@ -107,10 +107,10 @@ def test_the_grammar_does_find_what_is_none(query: str) -> None:
 def real_spans(start_run: StartRun) -> list[SpanReceived]:
     """Of cold and warm starts, streams, slow imports, and failures of three kinds."""
     to_the_letter = {"COLDSPAN_FLUSH": "end", "COLDSPAN_IMPORTS": "all"}
-    until_told = {"busy_ms": 100}  # by telemetry, of init
+    until_told = {"busy_ms": 400}  # by telemetry, of init
     streams = {"handler": "app.stamped", "runtime": RuntimeClient.COLDSPAN}
     runs: list[tuple[Run, list[object]]] = [
-        (start_run("echo", timeout_s=1.0, **to_the_letter), [until_told, 1, "raise", "hang"]),
+        (start_run("echo", timeout_s=3.0, **to_the_letter), [until_told, 1, "raise", "hang"]),
         (start_run("streams", settings=streams, **to_the_letter), [1]),
         (start_run("imports", **to_the_letter), [1]),
         (start_run("import_error"), [1]),
