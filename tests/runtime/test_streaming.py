@@ -214,7 +214,7 @@ def test_each_chunk_arrives_before_the_next_is_made(invoke: Invoke, tmp_path: Pa
 def test_a_chunk_arrives_within_a_millisecond(invoke: Invoke) -> None:
     post = only(invoke("stamped", 40))
     took_ns = sorted(at_ns - int(chunk) for at_ns, chunk in post.chunks)
-    assert took_ns[10] < 1_000_000  # of a quarter: the machine may do other things
+    assert took_ns[3] < 1_000_000  # of a tenth: the machine may do other things
 
 
 def test_a_slow_reader_slows_the_handler_down_and_memory_stays_flat(invoke: Invoke) -> None:

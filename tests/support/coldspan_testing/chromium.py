@@ -51,7 +51,7 @@ def browser() -> Iterator[Browser]:
     path = executable()
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=path) as browser,
+        playwright.chromium.launch(executable_path=path, timeout=120_000) as browser,
     ):
         yield browser
 
