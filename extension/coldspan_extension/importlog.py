@@ -2,6 +2,8 @@
 
 MAX_IMPORTS = 20_000
 
+_OURS = "coldspan_wrapper."
+
 FUNCTION, LAYER, RUNTIME, STDLIB = "function", "layer", "runtime", "stdlib"
 
 
@@ -22,12 +24,12 @@ class Import:
         "thread",
     )
 
-    def __init__(self, module: str, thread: str, began_ns: int, importer: str, line: int) -> None:
+    def __init__(self, module: str, thread: str, began_ns: int) -> None:
         self.module = module
         self.thread = thread
         self.began_ns = began_ns
-        self.importer = importer
-        self.line = line
+        self.importer = ""
+        self.line = 0
         self.ended_ns = 0
         self.found_ns = 0
         self.compile_ns = 0
@@ -74,7 +76,7 @@ class ImportLog:
         for lines, offset_ns in self._unread:
             for line in lines.split("\n"):
                 try:
-                    self._read(line.split("\t"), offset_ns)
+                    self._read(line.split("\t", 10), offset_ns)
                 except (ValueError, IndexError):
                     self.lost += 1
         self._unread = []
@@ -133,18 +135,24 @@ class ImportLog:
         if fields[0] == "~":
             self.samples.append(Sample(at_ns, fields[3], int(fields[4]), int(fields[5])))
             return
-        key = (fields[2], fields[1], fields[3])
-        if fields[0] not in ("<", ">") or (len(self._imports) >= MAX_IMPORTS and key not in self._imports):
+        kind, began, thread, module = fields[:4]
+        if module.startswith(_OURS):
+            return
+        key = (thread, began, module)
+        if kind not in ("<", ">") or (len(self._imports) >= MAX_IMPORTS and key not in self._imports):
             raise ValueError
-        self.thread = self.thread or fields[2]
+        self.thread = self.thread or thread
         self._latest_ns = max(self._latest_ns, at_ns)
-        found = self._imports.get(key) or Import(fields[3], fields[2], at_ns, fields[4], int(fields[5]))
-        if fields[0] == "<":
-            ended_ns, found_ns, compile_ns = int(fields[6]), int(fields[7]), int(fields[8])
-            found.origin, found.error = fields[9], fields[10]
-            found.ended_ns = offset_ns + ended_ns
-            found.found_ns = offset_ns + found_ns if found_ns else 0
-            found.compile_ns = compile_ns
-            found.line = int(fields[5]) or found.line
-            self._origins[found.module] = found.origin
+        found = self._imports.get(key) or Import(module, thread, at_ns)
+        if kind == ">":
+            line, importer = fields[4:6]
+        else:
+            took, finding, compiling, line, importer, error, origin = fields[4:11]
+            found.ended_ns = at_ns + int(took)
+            found.found_ns = at_ns + int(finding) if finding != "0" else 0
+            found.compile_ns = int(compiling)
+            found.error, found.origin = error, origin
+            self._origins[module] = origin
+        if line != "0":
+            found.line, found.importer = int(line), importer
         self._imports[key] = found

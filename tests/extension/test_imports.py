@@ -34,12 +34,12 @@ class Told:
         error: str = "",
         thread: int = 1,
     ) -> "Told":
-        head = f"{round(begin * MS)}\t{thread}\t{module}\t{by}\t{line}"
-        self.lines.append(f">\t{head}")
+        head, where = f"{round(begin * MS)}\t{thread}\t{module}", f"{line}\t{by}"
+        self.lines.append(f">\t{head}\t{where}")
         if end is not None:
-            at = round((begin if found is None else found) * MS) if not error else 0
-            tail = f"{round(end * MS)}\t{at}\t{round(compiled * MS)}\t{origin}\t{error}"
-            self.lines.append(f"<\t{head}\t{tail}")
+            finding = 0 if found is None or error else round((found - begin) * MS)
+            times = f"{round((end - begin) * MS)}\t{finding}\t{round(compiled * MS)}"
+            self.lines.append(f"<\t{head}\t{times}\t{where}\t{error}\t{origin}")
         return self
 
     def sampled(self, at: float, module: str, line: int, elapsed: float = 15) -> "Told":
@@ -239,15 +239,25 @@ def test_what_another_thread_imports_beside_it_is_not_the_loads_own_time() -> No
 
 def test_lines_that_cannot_be_read_are_counted_and_cost_nothing_else() -> None:
     log = ImportLog(TASK, STDLIB)
-    log.add(">\t1\t1\ta\tb\t2\nnonsense\n>\tx\n<\t1\t1\ta\tb\t2\t5", 0)
+    log.add(">\t1\t1\ta\t2\tb\nnonsense\n>\tx\n<\t1\t1\ta\t5\t2\t0", 0)
     log.read()
     assert log.lost == 3
     assert [found.module for found in log.between(0, 10)] == ["a"]
 
 
+def test_imports_of_our_own_modules_are_left_out_and_what_they_import_is_not() -> None:
+    made = (
+        Told()
+        .ran("coldspan_wrapper.lazy", 10, 20, "/opt/coldspan/lazy.py")
+        .ran("json", 12, 18, by="coldspan_wrapper.lazy")
+    )
+    _, spans = made.spans()
+    assert [span.name for span in spans] == ["import json"]
+
+
 def test_a_process_can_import_no_more_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlog, "MAX_IMPORTS", 2)
     log = ImportLog(TASK, STDLIB)
-    log.add("\n".join(f">\t{n}\t1\tm{n}\t\t0" for n in range(5)), 0)
+    log.add("\n".join(f">\t{n}\t1\tm{n}\t0\t" for n in range(5)), 0)
     log.read()
     assert log.lost == 3

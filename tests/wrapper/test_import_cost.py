@@ -11,8 +11,8 @@ import pytest
 from coldspan_testing import cache, interpreters
 
 BENCHMARK = cache.CHECKOUT / "benchmarks" / "imports.py"
-CEILING = 0.12
-"""Of the instructions that the import of a one-line module takes; 0.09 to 0.1 when this was written."""
+CEILING = 0.08
+"""Of the instructions that the import of a one-line module takes; 0.06 when this was written."""
 
 
 @pytest.mark.parametrize("version", [interpreters.VERSIONS[0], interpreters.VERSIONS[-1]])

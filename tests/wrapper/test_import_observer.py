@@ -20,7 +20,7 @@ import six
 from coldspan_testing import cache, interpreters
 from coldspan_wrapper import imports, records
 from coldspan_wrapper.channel import Channel
-from coldspan_wrapper.imports import MAX_FIELD, MAX_LINES, MAX_ORIGIN, ImportObserver
+from coldspan_wrapper.imports import LINE_FROM_NS, MAX_FIELD, MAX_LINES, MAX_ORIGIN, ImportObserver
 from coldspan_wrapper.recorder import Recorder
 
 ZOO = Path(__file__).parent / "zoo" / "run.py"
@@ -101,19 +101,28 @@ def test_an_import_tells_its_times_its_origin_and_who_wanted_it(observed: Observ
     (folder / "inner_one.py").write_text("x = sum(range(300_000))\n")
     import_module("outer_one")
     outer, inner = observed.ended("outer_one"), observed.ended("inner_one")
-    began, ended, found, compiled = (int(inner[place]) for place in (1, 6, 7, 8))
-    assert int(outer[1]) < began < found < found + compiled < ended < int(outer[6])
-    assert inner[4:6] == ["outer_one", "3"]
-    assert inner[9] == str(folder / "inner_one.py")
-    assert outer[4] == __name__
-    assert outer[10] == ""
+    began, took, finding, compiling = (int(inner[place]) for place in (1, 4, 5, 6))
+    assert 0 < finding < finding + compiling < took
+    assert int(outer[1]) < began < began + took < int(outer[1]) + int(outer[4])
+    assert inner[7:] == ["3", "outer_one", "", str(folder / "inner_one.py")]
+    assert outer[8:] == [__name__, "", str(folder / "outer_one.py")]
+
+
+def test_of_an_import_that_took_less_than_a_millisecond_the_line_is_not_looked_for(
+    observed: Observed, folder: Path
+) -> None:
+    (folder / "short_one.py").write_text("x = 1\n")
+    py_compile.compile(str(folder / "short_one.py"))
+    import_module("short_one")
+    took, line = int(observed.ended("short_one")[4]), observed.ended("short_one")[7]
+    assert (line == "0") == (took < LINE_FROM_NS)
 
 
 def test_a_module_with_bytecode_was_not_compiled(observed: Observed, folder: Path) -> None:
     (folder / "with_bytecode.py").write_text("x = 1\n")
     py_compile.compile(str(folder / "with_bytecode.py"))
     import_module("with_bytecode")
-    assert observed.ended("with_bytecode")[8] == "0"
+    assert observed.ended("with_bytecode")[6] == "0"
 
 
 def test_an_import_that_raises_tells_the_exception(observed: Observed, folder: Path) -> None:
@@ -121,19 +130,44 @@ def test_an_import_that_raises_tells_the_exception(observed: Observed, folder: P
     with pytest.raises(ImportError):
         import_module("failing_one")
     for module in ("failing_one", "not_there_at_all"):
-        assert observed.ended(module)[10] == "ModuleNotFoundError: No module named 'not_there_at_all'"
-    assert observed.ended("not_there_at_all")[7] == "0"  # it was not found
+        assert observed.ended(module)[9] == "ModuleNotFoundError: No module named 'not_there_at_all'"
+    assert observed.ended("not_there_at_all")[5] == "0"  # it was not found
 
 
-def test_the_begin_of_what_the_process_may_die_of_is_written_before(observed: Observed, folder: Path) -> None:
+def test_the_begin_of_what_the_process_may_die_of_is_written_before(
+    observed: Observed, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "WRITE_EVERY_NS", 0)
+    (folder / "leads_to_it.py").write_text("\n\nimport fatal_one\n")
     (folder / "fatal_one.py").write_text("import coldspan_seen\n\ncoldspan_seen.look()\n")
     seen: list[list[str]] = []
     probe = type(sys)("coldspan_seen")
     probe.look = lambda: seen.extend(observed.lines)  # type: ignore[attr-defined]
     sys.modules["coldspan_seen"] = probe
-    import_module("fatal_one")
+    import_module("leads_to_it")
     del sys.modules["coldspan_seen"]
-    assert [line[3] for line in seen if line[0] == ">"] == ["fatal_one"]
+    outer, inner = (line for line in seen if line[0] == ">")
+    assert (outer[3], int(outer[4]) > 0, outer[5]) == ("leads_to_it", True, __name__)
+    assert inner[3:] == ["fatal_one", "3", "leads_to_it"]
+
+
+def test_an_import_that_another_thread_looks_at_tells_who_wanted_it(observed: Observed, folder: Path) -> None:
+    (folder / "wants_it.py").write_text("\nimport goes_on\n")
+    (folder / "goes_on.py").write_text("import coldspan_seen\n\ncoldspan_seen.look()\n")
+    probe = type(sys)("coldspan_seen")
+
+    def look() -> None:
+        other = threading.Thread(target=observed.observer.flush)
+        other.start()
+        other.join()
+
+    probe.look = look  # type: ignore[attr-defined]
+    sys.modules["coldspan_seen"] = probe
+    import_module("wants_it")
+    del sys.modules["coldspan_seen"]
+    (told,) = [line for line in observed.lines if line[0] == ">" and line[3] == "goes_on"]
+    assert told[2:] == [str(threading.get_ident()), "goes_on", "2", "wants_it"]
+    assert len([line for line in observed.lines if line[3] == "goes_on"]) == 2
 
 
 def test_an_import_of_a_loaded_module_is_not_observed(observed: Observed) -> None:
@@ -199,6 +233,27 @@ def test_threads_are_told_apart(observed: Observed, folder: Path) -> None:
     assert observed.ended("thread_two")[2] == str(threading.get_ident())
 
 
+@pytest.mark.parametrize("version", interpreters.VERSIONS)
+def test_the_standard_library_says_no_message_with_more_than_three_arguments(version: str) -> None:
+    """The stand-in for _verbose_message takes no more, and an import must not fail of it."""
+    count = """
+import ast, json, os, sysconfig
+told = []
+for name in ("importlib/_bootstrap.py", "importlib/_bootstrap_external.py", "zipimport.py"):
+    with open(os.path.join(sysconfig.get_path("stdlib"), name)) as source:
+        tree = ast.parse(source.read())
+    for node in ast.walk(tree):
+        called = getattr(node, "func", None)
+        if "_verbose_message" in (getattr(called, "attr", ""), getattr(called, "id", "")):
+            told.append([len(node.args) - 1, any(isinstance(given, ast.Starred) for given in node.args)])
+print(json.dumps(told))
+"""
+    done = subprocess.run([interpreters.executable(version), "-c", count], capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert len(told) > 20
+    assert all(given <= 3 and not more for given, more in told)
+
+
 def test_a_fault_of_ours_ends_the_observation_and_no_import(folder: Path) -> None:
     faults: list[Exception] = []
 
@@ -230,7 +285,7 @@ def test_bytecode_that_is_not_valid_is_compiled_and_told(observed: Observed, fol
     else:
         compiled.write_bytes(b"\0\0\r\n" + compiled.read_bytes()[4:])
     import_module("spoilt_one")
-    assert int(observed.ended("spoilt_one")[8]) > 0
+    assert int(observed.ended("spoilt_one")[6]) > 0
 
 
 def test_nothing_of_a_failed_import_is_kept_alive(observed: Observed, folder: Path) -> None:
@@ -263,7 +318,7 @@ def test_a_spec_whose_origin_is_no_text_is_imported_all_the_same(observed: Obser
         import_module("odd_one")
     finally:
         sys.meta_path.remove(finder)
-    assert observed.ended("odd_one")[9] == ""
+    assert observed.ended("odd_one")[10] == ""
 
 
 def test_what_a_signal_handler_raises_while_our_code_runs_is_the_users(folder: Path) -> None:

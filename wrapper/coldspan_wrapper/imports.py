@@ -12,16 +12,15 @@ that imports a loaded module meets nothing of ours:
 
 Lines, fields separated by tabs, times in monotonic ns, threads by their ident:
 
-    > began thread module importer line                an import that goes on; who imports and where, 0 if not known
-    < began thread module importer line ended found compile origin error
-                                                       one that ended; `found`: when it was found and created, 0 if it
-                                                       was not; `compile`: ns from there until its source was
-                                                       compiled, 0 if it had bytecode
-    ~ time thread module line elapsed                  a sample: this line of a module's body was running; ns since
-                                                       the look before
+    > began thread module line importer
+                                an import that goes on; who imports and at which line, 0 if not known
+    < began thread module took finding compile line importer error origin
+                                one that ended; `finding`: ns until it was found and created, 0 if it was not;
+                                `compile`: ns from there until its source was compiled, 0 if it had bytecode
+    ~ time thread module line elapsed
+                                a sample: this line of a module's body was running; ns since the look before
 
-An import that ends before anybody wrote its begin is one line alone. The hot path keeps lists and formats them when it
-writes: some 25,000 instructions a module in all, 9 % of importing one line (benchmarks/imports.py).
+An import that ends before anybody wrote its begin is one line alone.
 """
 
 import _frozen_importlib as bootstrap
@@ -31,34 +30,34 @@ from _thread import allocate_lock, get_ident, start_new_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import CodeType, FrameType
+    from collections.abc import Callable
+    from types import FrameType
     from typing import Any
 
 SAMPLE_EVERY_S = 0.015
 PATIENCE_S = 0.1
 """With a write of the sampling thread, which takes microseconds where nothing keeps that thread waiting."""
+WRITE_EVERY_NS = 5_000_000
+"""What waits is written with the next begin, if that much passed since the last time."""
+LINE_FROM_NS = 1_000_000
+"""The importing line is told of an import that goes on, or took 1 ms: finding one takes 5 µs in a long module."""
 MAX_LINES = 24
 MAX_FIELD = 100
 MAX_ORIGIN = 250
 """Lines of one record, and characters of their fields: together they fit it."""
 MAX_IMPORTER_FRAMES = 8
-MAX_OPEN_LINES = 64
+MESSAGES_BEFORE = 3, 15
+"""The versions of which it is known with how many arguments they call _verbose_message."""
 
-_OURS = "coldspan_wrapper."
 _MACHINERY = frozenset(("importlib._bootstrap", "importlib._bootstrap_external", "importlib"))
 
 _REPLACED = ("_ModuleLockManager", "_init_module_attrs", "_verbose_message")
+_IMPORTS = bootstrap._find_and_load.__code__  # type: ignore[attr-defined]
 _COMPILED = "code object from {}"
+_NO_LINE = "0\t"
 
-# An import, as a list: making one is a third of making an object.
-_MODULE, _BEGAN, _THREAD, _IMPORTER, _CODE, _PLACE = range(6)
-_ENDED, _FOUND, _COMPILE, _ORIGIN, _ERROR, _BEGIN_WRITTEN = range(6, 12)
-
-WRITE_EVERY_NS = 5_000_000
-"""What waits is written with the next begin, if that much passed since the last time."""
-LINE_FROM_NS = 1_000_000
-"""The importing line is told of an import that goes on, or took 1 ms: finding one takes 5 µs in a long module."""
+# An import that goes on, as a list: making one is a third of making an object.
+_BEGAN, _THREAD, _FINDING, _COMPILE, _ORIGIN, _TOLD = range(6)
 
 
 class ImportObserver:
@@ -68,14 +67,12 @@ class ImportObserver:
     def __init__(self, write: "Callable[[str], None]", fail: "Callable[[Exception], None]") -> None:
         self._write = write
         self._fail = fail
-        self._waiting: list[Any] = []  # imports as lists, samples as text
+        self._waiting: list[str] = []
         self._open: dict[str, list[Any]] = {}  # imports that go on, by module: its lock lets one thread at a time in
         self._writing = allocate_lock()
         self._sampling = False
         self._broken = False
         self._due_ns = 0  # when what waits is written with the next begin
-        self._lines = _Lines()
-        self._threads: dict[int, str] = {}  # the ident of the one told of last, as text
         self._originals: dict[str, Any] = {}
 
     def install(self) -> None:
@@ -86,8 +83,9 @@ class ImportObserver:
             machinery.update(
                 _ModuleLockManager=self._observed_lock(machinery["_ModuleLockManager"]),
                 _init_module_attrs=self._observed_attributes(machinery["_init_module_attrs"]),
-                _verbose_message=self._observed_message(machinery["_verbose_message"]),
             )
+            if sys.version_info < MESSAGES_BEFORE:
+                machinery["_verbose_message"] = self._observed_message(machinery["_verbose_message"])
 
     def uninstall(self) -> None:
         vars(bootstrap).update(self._originals)
@@ -107,19 +105,39 @@ class ImportObserver:
         self.flush()
 
     def flush(self) -> None:
-        """Writes what waits, unless another thread is doing it."""
-        if not self._waiting or self._broken or not self._writing.acquire(blocking=False):
+        """Writes what waits and which imports go on, unless another thread is doing it."""
+        if self._waiting or self._open:
+            self._flush(going_on=True)
+
+    def _flush(self, *, going_on: bool) -> None:
+        if self._broken or not self._writing.acquire(blocking=False):
             return
         try:
+            if going_on:
+                self._due_ns = time.monotonic_ns() + WRITE_EVERY_NS
+                self._begins()
             while self._waiting:
                 some = self._waiting[:MAX_LINES]
                 del self._waiting[: len(some)]  # whoever appends meanwhile appends behind
-                self._write("\n".join(map(self._line, some)))
-            self._due_ns = time.monotonic_ns() + WRITE_EVERY_NS
+                self._write("\n".join(some))
         except Exception as fault:
             self._broke(fault)
         finally:
             self._writing.release()
+
+    def _begins(self) -> None:
+        """Imports that go on and were not told of yet."""
+        untold = [(module, found) for module, found in list(self._open.items()) if not found[_TOLD]]
+        # What _current_frames gives gets no name here: this frame is in it, and a circle keeps what users have alive.
+        importing = {
+            thread: _importing(sys._current_frames().get(int(thread))) for thread in {one[_THREAD] for _, one in untold}
+        }
+        for module, found in untold:
+            found[_TOLD] = True
+            importer = importing[found[_THREAD]].get(module)
+            where = _where(importer) if importer is not None else _NO_LINE
+            fields = (">", str(found[_BEGAN]), found[_THREAD], module[:MAX_FIELD], where)
+            self._waiting.append("\t".join(fields))
 
     def _broke(self, fault: Exception) -> None:
         self._fail(fault)
@@ -129,26 +147,20 @@ class ImportObserver:
     def _observed_lock(self, base: "Any") -> type:
         enter, leave, modules = base.__enter__, base.__exit__, sys.modules
         open_, waiting, getframe, now_ns = self._open, self._waiting, sys._getframe, time.monotonic_ns
+        threads = {get_ident(): str(get_ident())}  # the thread that loads the handler does nearly all imports
 
         class _ModuleLockManager(base):  # type: ignore[misc]
             _import: "list[Any] | None" = None
 
             def __enter__(lock) -> "Any":  # noqa: N805 - `self` is the observer
-                name = lock._name
+                module = lock._name
                 # Else it is loaded already, or being loaded: by a circle, or by another thread.
-                if name not in modules and not name.startswith(_OURS):
+                if module not in modules:
                     try:
-                        frame = getframe(2)  # 0 is this, 1 _find_and_load; an import statement is right behind
-                        importer = frame.f_globals.get("__name__")
-                        if importer in _MACHINERY:
-                            frame = _importer(frame)
-                            importer = frame.f_globals.get("__name__")
-                        began_ns = now_ns()
-                        code, place = frame.f_code, frame.f_lasti
-                        began = [name, began_ns, get_ident(), importer, code, place, 0, 0, 0, "", "", False]
-                        lock._import = began
-                        waiting.append(began)
-                        open_.setdefault(name, began)
+                        began_ns, thread = now_ns(), get_ident()
+                        lock._import = began = [began_ns, threads.get(thread) or str(thread), 0, "0", "", False]
+                        if module not in open_:
+                            open_[module] = began
                         if began_ns > self._due_ns:
                             self.flush()  # the process may die of what comes now
                     except Exception as fault:
@@ -160,15 +172,26 @@ class ImportObserver:
                 ended = lock._import
                 if ended is not None:
                     try:
-                        ended[_ENDED] = now_ns()
-                        if error is not None:
-                            ended[_ERROR] = _describe(error)  # not the exception: its frames hold what users have
-                        if ended[_BEGIN_WRITTEN]:
-                            waiting.append(ended)
-                        if open_.get(ended[_MODULE]) is ended:
-                            del open_[ended[_MODULE]]
+                        module = lock._name
+                        began_ns, thread, finding_ns, compile_ns, origin, _ = ended
+                        took_ns = now_ns() - began_ns
+                        if module in open_ and open_[module] is ended:
+                            del open_[module]
+                        if type(origin) is not str:  # some finder's own
+                            origin = ""
+                        elif len(origin) > MAX_ORIGIN:
+                            origin = origin[-MAX_ORIGIN:]
+                        if len(module) > MAX_FIELD:
+                            module = module[:MAX_FIELD]
+                        where = _NO_LINE if took_ns < LINE_FROM_NS else _where(_importer(getframe(1)))
+                        failed = "" if error is None else _describe(error)
+                        began, took, finding = repr(began_ns), repr(took_ns), repr(finding_ns)
+                        # Joined: a format string takes longer.
+                        waiting.append(
+                            "\t".join(("<", began, thread, module, took, finding, compile_ns, where, failed, origin))
+                        )
                         if not open_ or len(waiting) >= MAX_LINES:
-                            self.flush()
+                            self._flush(going_on=False)
                     except Exception as fault:
                         self._broke(fault)
                 return left
@@ -181,9 +204,10 @@ class ImportObserver:
         def _init_module_attrs(spec: "Any", module: "Any", **options: "Any") -> "Any":
             done = original(spec, module, **options) if options else original(spec, module)
             try:
-                found = open_.get(spec.name)  # none where somebody makes a module by hand
-                if found is not None:
-                    found[_FOUND] = now_ns()
+                name = spec.name
+                if name in open_:  # not where somebody makes a module by hand
+                    found = open_[name]
+                    found[_FINDING] = now_ns() - found[_BEGAN]
                     found[_ORIGIN] = spec.origin
             except Exception as fault:
                 self._broke(fault)
@@ -194,25 +218,28 @@ class ImportObserver:
     def _observed_message(self, original: "Any") -> "Callable[..., Any]":
         open_, now_ns, verbose = self._open, time.monotonic_ns, sys.flags.verbose
 
-        def _verbose_message(message: str, *args: "Any", verbosity: int = 1) -> None:
+        # Three, as many as the standard library passes at most: *args take 200 instructions more, ten times an import.
+        def _verbose_message(
+            message: str, first: "Any" = None, second: "Any" = None, third: "Any" = None, verbosity: int = 1
+        ) -> None:
             if message == _COMPILED:
                 try:
                     for found in list(open_.values()):
-                        if found[_ORIGIN] == args[0]:
-                            found[_COMPILE] = now_ns() - found[_FOUND]
+                        if found[_ORIGIN] == first:
+                            found[_COMPILE] = str(now_ns() - found[_BEGAN] - found[_FINDING])
                 except Exception as fault:
                     self._broke(fault)
             if verbose:
-                original(message, *args, verbosity=verbosity)
+                original(message, first, second, third, verbosity=verbosity)
 
         return _verbose_message
 
     def _sample(self, thread: int, sleep: "Callable[[float], None]" = time.sleep) -> None:
         try:
-            lines, looked_ns = _Lines(), time.monotonic_ns()
+            looked_ns = time.monotonic_ns()
             while self._sampling:
                 sleep(SAMPLE_EVERY_S)
-                place, before_ns = _module_body(sys._current_frames().get(thread), lines), looked_ns
+                place, before_ns = _module_body(sys._current_frames().get(thread)), looked_ns
                 looked_ns = time.monotonic_ns()
                 if place is not None and self._sampling:
                     module, line = place
@@ -222,33 +249,6 @@ class ImportObserver:
                 self.flush()
         except Exception as fault:
             self._broke(fault)
-
-    def _line(self, item: "Any") -> str:
-        """Joined, and numbers by repr: a format string takes nearly twice as long."""
-        if isinstance(item, str):
-            return item
-        module, began_ns, ident, importer, code, place, ended_ns, found_ns, compile_ns, origin, error, _ = item
-        if len(module) > MAX_FIELD:
-            module = module[:MAX_FIELD]
-        if not isinstance(importer, str) or len(importer) > MAX_FIELD:
-            importer = str(importer or "")[:MAX_FIELD]
-        thread = self._threads.get(ident)
-        if thread is None:
-            self._threads = {ident: (thread := str(ident))}
-        if not ended_ns:
-            # Before the second look: what ends meanwhile is told twice then, and not never.
-            item[_BEGIN_WRITTEN] = True
-            ended_ns = item[_ENDED]
-            if not ended_ns:
-                return "\t".join((">", repr(began_ns), thread, module, importer, repr(self._lines.at(code, place))))
-        line = "0" if ended_ns < began_ns + LINE_FROM_NS else repr(self._lines.at(code, place))
-        if not isinstance(origin, str):  # some finder's own
-            origin = ""
-        elif len(origin) > MAX_ORIGIN:
-            origin = origin[-MAX_ORIGIN:]
-        compiled = repr(compile_ns) if compile_ns else "0"
-        times = (repr(ended_ns), repr(found_ns), compiled)
-        return "\t".join(("<", repr(began_ns), thread, module, importer, line, *times, origin, error))
 
 
 def _importer(frame: "FrameType") -> "FrameType":
@@ -260,28 +260,23 @@ def _importer(frame: "FrameType") -> "FrameType":
     return frame
 
 
-class _Lines:
-    """Line numbers of instructions by their offset, for one thread. A module runs from its top to its end, so each look
-    goes on where the last one ended: from the top, one in a module of a thousand lines takes 60 µs."""
-
-    def __init__(self) -> None:
-        self._by_code: dict[int, tuple[CodeType, Iterator[tuple[int, int, int | None]], list[int]]] = {}
-
-    def at(self, code: "CodeType", place: int) -> int:
-        """0 if there is none."""
-        known = self._by_code.get(id(code))
-        if known is None or place < known[2][0]:
-            if len(self._by_code) >= MAX_OPEN_LINES:
-                self._by_code.clear()
-            known = self._by_code[id(code)] = (code, code.co_lines(), [0, 0, 0])
-        _, lines, found = known
-        while not found[0] <= place < found[1]:
-            begin, end, line = next(lines, (0, sys.maxsize, 0))
-            found[:] = begin, end, line or 0
-        return found[2]
+def _importing(frame: "FrameType | None") -> "dict[str, FrameType]":
+    """The frames of one thread that import, by what they import."""
+    found: dict[str, FrameType] = {}
+    while frame is not None:
+        if frame.f_code is _IMPORTS:
+            found[frame.f_locals["name"]] = _importer(frame)
+        frame = frame.f_back
+    return found
 
 
-def _module_body(frame: "FrameType | None", lines: _Lines) -> "tuple[str, int] | None":
+def _where(importer: "FrameType") -> str:
+    """Its line and its module, as fields."""
+    module = importer.f_globals.get("__name__")
+    return f"{importer.f_lineno or 0}\t{' '.join(str(module or '').split())[:MAX_FIELD]}"
+
+
+def _module_body(frame: "FrameType | None") -> "tuple[str, int] | None":
     """The innermost module body that runs, and its line; None where it imports: that has an import's own times."""
     while frame is not None:
         code = frame.f_code
@@ -289,7 +284,7 @@ def _module_body(frame: "FrameType | None", lines: _Lines) -> "tuple[str, int] |
             module = frame.f_globals.get("__name__")
             if not isinstance(module, str) or module == "__main__":
                 return None
-            return module, lines.at(code, frame.f_lasti)
+            return module, frame.f_lineno or 0
         if code.co_filename.startswith("<frozen importlib"):
             return None
         frame = frame.f_back
