@@ -27,7 +27,7 @@ EXTENSION, WRAPPER = "coldspan/extension/coldspan_extension", "coldspan/wrapper/
 REGISTERED_BY = {"bash": "/bin/bash", "Python": "/nonexistent/bash"}
 """What the start script looks for, by who then registers."""
 
-BUILT_IN = {"_json", "_socket", "select"}
+BUILT_IN = {"_json", "_socket", "gc", "select"}
 """Modules in C. os is not among what may be imported: posix, which is there anyway, has what it needs."""
 AT_REGISTER = {
     *BUILT_IN,
@@ -72,8 +72,7 @@ def with_import(layer: Path, module: str, line: str) -> None:
     """Adds an import to a module of the layer, and removes its bytecode, which is not checked against the source."""
     source = layer / module
     source.write_text(f"{source.read_text()}\n{line}\n")
-    for compiled in source.parent.glob(f"__pycache__/{source.stem}.*"):
-        compiled.unlink()
+    shutil.rmtree(source.parent / "__pycache__")
 
 
 def modules_at(start_run: StartRun, layer: Path, version: str = VERSION) -> dict[str, set[str]]:
