@@ -5,6 +5,7 @@ be taken from there, by start.py. Where there is no such file, or one of another
 usual.
 """
 
+import posix as os
 from _frozen_importlib import ModuleSpec
 from marshal import loads
 
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class Bundle:
-    """A finder and loader for sys.meta_path. `modules` holds by name the path of the source below `root`, which a
-    module's `__file__` names, and the code as marshal writes it."""
+    """A finder and loader for sys.meta_path. `modules` has by name the path of the source below `root`, the module's
+    `__file__`, where its code begins in the descriptor `file`, and the size of that."""
 
-    def __init__(self, root: str, modules: "dict[str, tuple[str, bytes]]") -> None:
+    def __init__(self, root: str, file: int, modules: "dict[str, tuple[str, int, int]]") -> None:
         self._root = root
+        self._file = file
         self._modules = modules
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
@@ -34,6 +36,6 @@ class Bundle:
         """The usual kind of module."""
 
     def exec_module(self, module: "ModuleType") -> None:
-        path, code = self._modules.pop(module.__name__)
+        path, at, size = self._modules[module.__name__]
         module.__file__ = f"{self._root}/{path}"
-        exec(loads(code), module.__dict__)  # noqa: S102, S302 - ours, from the layer
+        exec(loads(os.pread(self._file, size, at)), module.__dict__)  # noqa: S102, S302 - ours, from the layer

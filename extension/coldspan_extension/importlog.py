@@ -91,9 +91,12 @@ class ImportLog:
                 continue
             found.children = []
             stack = stacks.setdefault(found.thread, [])
-            if stack and stack[-1].ended_ns <= found.began_ns:  # else it is inside the last one
-                over = [place for place, one in enumerate(stack) if one.ended_ns and one.ended_ns <= found.began_ns]
-                del stack[min(over, default=len(stack)) :]  # with what was inside: its own end may be lost
+            for place in range(len(stack) - 1, -1, -1):
+                ended_ns = stack[place].ended_ns
+                if ended_ns > found.began_ns:
+                    break  # it is inside this one
+                if ended_ns:  # else this one goes on, or its end is lost, where one around it has ended
+                    del stack[place:]
             (stack[-1].children if stack else outermost).append(found)
             stack.append(found)
         return outermost
@@ -133,18 +136,23 @@ class ImportLog:
         if fields[0] == "~":
             self.samples.append(Sample(at_ns, fields[3], int(fields[4]), int(fields[5])))
             return
-        key = (fields[2], fields[1], fields[3])
-        if fields[0] not in ("<", ">") or (len(self._imports) >= MAX_IMPORTS and key not in self._imports):
+        kind, began, thread, module, importer, at_line = fields[:6]
+        line = int(at_line)
+        key = (thread, began, module)
+        found = self._imports.get(key)
+        if kind not in ("<", ">") or (found is None and len(self._imports) >= MAX_IMPORTS):
             raise ValueError
-        self.thread = self.thread or fields[2]
-        self._latest_ns = max(self._latest_ns, at_ns)
-        found = self._imports.get(key) or Import(fields[3], fields[2], at_ns, fields[4], int(fields[5]))
-        if fields[0] == "<":
-            ended_ns, found_ns, compile_ns = int(fields[6]), int(fields[7]), int(fields[8])
-            found.origin, found.error = fields[9], fields[10]
-            found.ended_ns = offset_ns + ended_ns
+        found = found or Import(module, thread, at_ns, importer, line)
+        if kind == "<":
+            ended, located, compiled, origin, error = fields[6:11]
+            ended_ns, found_ns, compile_ns = offset_ns + int(ended), int(located), int(compiled)
+            found.ended_ns = ended_ns
             found.found_ns = offset_ns + found_ns if found_ns else 0
             found.compile_ns = compile_ns
-            found.line = int(fields[5]) or found.line
-            self._origins[found.module] = found.origin
+            found.origin = self._origins[module] = origin
+            found.error = error
+            found.line = line or found.line
         self._imports[key] = found
+        self.thread = self.thread or thread
+        if at_ns > self._latest_ns:
+            self._latest_ns = at_ns

@@ -2,6 +2,7 @@
 # Isolated and without site, the search path is the standard library's: our own folders are added to it. A script has no
 # bytecode: what stands here is compiled at each start, some 40,000 instructions a line.
 import gc
+import posix as os
 import sys
 
 _tree = __file__.rpartition("/extension/")[0]
@@ -14,13 +15,14 @@ def _use_bundle():  # type: ignore[no-untyped-def]
     from _frozen_importlib_external import MAGIC_NUMBER
     from marshal import loads
 
-    with open(f"{_tree}/extension/coldspan_extension/__pycache__/bundle", "rb", 0) as file:
-        content = file.read()
-    if content.startswith(MAGIC_NUMBER):  # bytecode is readable by its own version only
-        modules = loads(content[len(MAGIC_NUMBER) :])  # noqa: S302 - ours, from the layer
+    file = os.open(f"{_tree}/extension/coldspan_extension/__pycache__/bundle", os.O_RDONLY | os.O_CLOEXEC)
+    head = os.pread(file, 8, 0)
+    if head.startswith(MAGIC_NUMBER):  # bytecode is readable by its own version only
+        modules = loads(os.pread(file, int.from_bytes(head[4:], "little"), 8))  # noqa: S302 - ours, from the layer
+        _, at, size = modules["coldspan_extension.bundle"]
         finder = {"__name__": "coldspan_extension.bundle"}
-        exec(loads(modules["coldspan_extension.bundle"][1]), finder)  # noqa: S102, S302
-        sys.meta_path.insert(0, finder["Bundle"](_tree, modules))  # type: ignore[operator]
+        exec(loads(os.pread(file, size, at)), finder)  # noqa: S102, S302
+        sys.meta_path.insert(0, finder["Bundle"](_tree, file, modules))  # type: ignore[operator]
 
 
 _started = dict(argument.split("=", 1) for argument in sys.argv[1:])

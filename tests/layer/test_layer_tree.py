@@ -84,10 +84,10 @@ def test_bundle_has_all_that_the_extension_imports_of_ours_in_bytecode_of_its_ve
     modules = [module.name for module in pkgutil.walk_packages(coldspan_extension.__path__, "coldspan_extension.")]
     content = (tree / "coldspan" / bundle.PLACE).read_bytes()
     assert content.startswith(importlib.util.MAGIC_NUMBER)
-    found = marshal.loads(content[len(importlib.util.MAGIC_NUMBER) :])
-    assert set(found) == {"coldspan_extension", *modules, "coldspan_wrapper", "coldspan_wrapper.records"}
-    for path, code in found.values():
-        assert marshal.loads(code).co_filename == f"/opt/coldspan/{path}"
+    index = marshal.loads(content[8:])
+    assert set(index) == {"coldspan_extension", *modules, "coldspan_wrapper", "coldspan_wrapper.records"}
+    for path, at, size in index.values():
+        assert marshal.loads(content[at : at + size]).co_filename == f"/opt/coldspan/{path}"
 
 
 def test_extension_imports_its_modules_from_the_bundle_and_else_from_their_sources(tmp_path: Path, tree: Path) -> None:
