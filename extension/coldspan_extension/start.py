@@ -7,7 +7,7 @@ import sys
 
 _tree = __file__.rpartition("/extension/")[0]
 sys.path += [f"{_tree}/extension", f"{_tree}/wrapper", f"{_tree}/vendor"]
-# All modules and the spans of 500 imports are fewer objects: to search them for cycles takes 1 ms, and finds none.
+# All modules and the spans of 500 imports are fewer objects: to search them for cycles took 0.7 ms, and found none.
 gc.set_threshold(20_000)
 
 
