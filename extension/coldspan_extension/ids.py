@@ -2,18 +2,19 @@
 them. The deadline tells the retries of an asynchronous invocation apart: they share the request id."""
 
 import posix as os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 try:
-    from _sha2 import sha256  # type: ignore[import-not-found]  # the C type itself: hashlib loads OpenSSL
+    if sys.version_info >= (3, 12):
+        from _sha2 import sha256  # the C type itself: hashlib loads OpenSSL
+    else:
+        from _sha256 import sha256  # type: ignore[import-not-found]
 except ImportError:
-    try:
-        from _sha256 import sha256  # type: ignore[import-not-found]  # until Python 3.11
-    except ImportError:
-        from hashlib import sha256
+    from hashlib import sha256
 
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8

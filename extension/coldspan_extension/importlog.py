@@ -93,9 +93,12 @@ class ImportLog:
                 continue
             found.children = []
             stack = stacks.setdefault(found.thread, [])
-            if stack and stack[-1].ended_ns <= found.began_ns:  # else it is inside the last one
-                over = [place for place, one in enumerate(stack) if one.ended_ns and one.ended_ns <= found.began_ns]
-                del stack[min(over, default=len(stack)) :]  # with what was inside: its own end may be lost
+            for place in range(len(stack) - 1, -1, -1):
+                ended_ns = stack[place].ended_ns
+                if ended_ns > found.began_ns:
+                    break  # it is inside this one
+                if ended_ns:  # else this one goes on, or its end is lost, where one around it has ended
+                    del stack[place:]
             (stack[-1].children if stack else outermost).append(found)
             stack.append(found)
         return outermost
@@ -139,11 +142,10 @@ class ImportLog:
         if module.startswith(_OURS):
             return
         key = (thread, began, module)
-        if kind not in ("<", ">") or (len(self._imports) >= MAX_IMPORTS and key not in self._imports):
+        found = self._imports.get(key)
+        if kind not in ("<", ">") or (found is None and len(self._imports) >= MAX_IMPORTS):
             raise ValueError
-        self.thread = self.thread or thread
-        self._latest_ns = max(self._latest_ns, at_ns)
-        found = self._imports.get(key) or Import(module, thread, at_ns)
+        found = found or Import(module, thread, at_ns)
         if kind == ">":
             line, importer = fields[4:6]
         else:
@@ -151,8 +153,11 @@ class ImportLog:
             found.ended_ns = at_ns + int(took)
             found.found_ns = at_ns + int(finding) if finding != "0" else 0
             found.compile_ns = int(compiling)
-            found.error, found.origin = error, origin
-            self._origins[module] = origin
+            found.error = error
+            found.origin = self._origins[module] = origin
         if line != "0":
             found.line, found.importer = int(line), importer
         self._imports[key] = found
+        self.thread = self.thread or thread
+        if at_ns > self._latest_ns:
+            self._latest_ns = at_ns

@@ -42,8 +42,8 @@ class _Node:
         """Adds itself to `nodes`, and what it led to."""
         self.found = found
         self.parent = parent
-        self.start_ns = min(max(_floor(found.began_ns), begin_ns), end_ns)
-        self.end_ns = min(max(_floor(found.ended_ns or end_ns), self.start_ns), end_ns)
+        self.start_ns = _within(found.began_ns, begin_ns, end_ns)
+        self.end_ns = _within(found.ended_ns or end_ns, self.start_ns, end_ns)
         self.duration_ns = self.end_ns - self.start_ns
         nodes.append(self)
         self.children = [_Node(child, self, self.start_ns, self.end_ns, nodes) for child in found.children]
@@ -209,5 +209,7 @@ def _tell_module_bodies(parent: Span, log: ImportLog, nodes: list[_Node], spans:
         span.events.append(Event("module body", samples[0].at_ns, told))
 
 
-def _floor(ns: int) -> int:
-    return ns - ns % US
+def _within(ns: int, begin_ns: int, end_ns: int) -> int:
+    """In whole microseconds, and not outside of that time."""
+    ns -= ns % US
+    return begin_ns if ns < begin_ns else min(ns, end_ns)

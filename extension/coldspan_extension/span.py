@@ -87,6 +87,8 @@ class Span:
 
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:
     """Text as OTLP can carry it: without lone surrogates, and within the limit (characters)."""
+    if text.isascii() and len(text) <= limit:
+        return text
     return text[:limit].encode("utf-8", "replace").decode()
 
 

@@ -11,8 +11,9 @@
     coldspan/vendor/                                     the extension's dependencies; or, in a lean-only layer,
     coldspan/lean-only                                   an empty file that says that there are none
 
-Every .py has its bytecode beside it. Two builds of the same sources and versions are equal byte for byte. What is built
-takes its place by a rename: whoever uses the output sees the old one or the new one.
+Every .py has its bytecode beside it, those of the extension in one file (bundle.py). Two builds of the same sources and
+versions are equal byte for byte. What is built takes its place by a rename: whoever uses the output sees the old one or
+the new one.
 """
 
 import importlib.util
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from coldspan_layer import archive, bytecode, interpreter, sizes, target, trust, vendor
+from coldspan_layer import archive, bundle, bytecode, interpreter, sizes, target, trust, vendor
 from coldspan_layer.errors import BuildError
 from coldspan_layer.sizes import Part
 from coldspan_layer.target import ARCHITECTURES, Target, current_arch, current_python
@@ -91,6 +92,7 @@ def build(
             vendor.install(tree / "coldspan" / "vendor", wanted, compiler, with_grpc=with_grpc, scratch=work)
         say(f"Compiling with {compiler}")
         bytecode.compile_tree(tree, compiler)
+        bundle.write(tree / "coldspan")
         _set_modes(tree)
         parts = sizes.of_tree(tree)
         if output.suffix == ".zip":

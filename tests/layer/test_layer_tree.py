@@ -2,7 +2,10 @@
 
 import ast
 import importlib.util
+import marshal
 import os
+import pkgutil
+import shutil
 import struct
 import subprocess
 import sys
@@ -16,7 +19,7 @@ import requests
 import coldspan_extension
 import coldspan_layer
 import coldspan_wrapper
-from coldspan_layer import archive, trust, unused
+from coldspan_layer import archive, bundle, trust, unused
 from coldspan_layer.builder import build, current_python
 from coldspan_layer.vendor import requirements
 
@@ -69,12 +72,52 @@ def test_our_code_is_the_installed_package_alone_on_its_path_entry(tree: Path, p
     assert names(entry) == {copied.name}
 
 
-def test_every_module_has_unchecked_bytecode_of_its_version_beside_it(tree: Path) -> None:
-    sources = sorted((tree / "coldspan").rglob("*.py"))
+def test_every_other_module_has_unchecked_bytecode_of_its_version_beside_it(tree: Path) -> None:
+    sources = sorted(path for path in (tree / "coldspan").rglob("*.py") if "coldspan_extension" not in path.parts)
     assert bytecode(tree) == sorted(Path(importlib.util.cache_from_source(str(source))) for source in sources)
     for compiled in bytecode(tree):
         magic, flags = struct.unpack("<4sI", compiled.read_bytes()[:8])
         assert (magic, flags) == (importlib.util.MAGIC_NUMBER, UNCHECKED_HASH), compiled
+
+
+def test_bundle_has_all_that_the_extension_imports_of_ours_in_bytecode_of_its_version(tree: Path) -> None:
+    modules = [module.name for module in pkgutil.walk_packages(coldspan_extension.__path__, "coldspan_extension.")]
+    content = (tree / "coldspan" / bundle.PLACE).read_bytes()
+    assert content.startswith(importlib.util.MAGIC_NUMBER)
+    index = marshal.loads(content[8:])
+    assert set(index) == {"coldspan_extension", *modules, "coldspan_wrapper", "coldspan_wrapper.records"}
+    for path, at, size in index.values():
+        assert marshal.loads(content[at : at + size]).co_filename == f"/opt/coldspan/{path}"
+
+
+def test_extension_imports_its_modules_from_the_bundle_and_else_from_their_sources(tmp_path: Path, tree: Path) -> None:
+    copy = Path(shutil.copytree(tree, tmp_path / "tree", ignore=shutil.ignore_patterns("vendor")))
+    loaded = loaders(copy)
+    assert {"coldspan_extension", "coldspan_extension.export.lean", "coldspan_wrapper"} < set(loaded)
+    assert set(loaded.values()) == {"Bundle"}
+    (copy / "coldspan" / bundle.PLACE).write_bytes(b"\0\0\r\n" + b"of another Python")
+    assert loaders(copy) == dict.fromkeys(loaded, "SourceFileLoader")
+    (copy / "coldspan" / bundle.PLACE).unlink()
+    assert loaders(copy) == dict.fromkeys(loaded, "SourceFileLoader")
+
+
+def loaders(tree: Path) -> dict[str, str]:
+    """What loads each module of ours, by its name, where start.py is given a boot.py that tells just that."""
+    script = """if True:
+        import runpy, sys, types
+        program = sys.argv.pop()
+        def main(started):
+            from coldspan_extension.export import lean
+            for name, module in list(sys.modules.items()):
+                if name.startswith("coldspan_") and name != "coldspan_extension.boot":
+                    assert module.__file__.startswith(program.partition("/extension/")[0]), name
+                    print(name, type(module.__spec__.loader).__name__)
+        sys.modules["coldspan_extension.boot"] = types.SimpleNamespace(main=main)
+        runpy.run_path(program)
+    """
+    start = str(tree / "coldspan" / "extension" / "coldspan_extension" / "start.py")
+    said = subprocess.run([sys.executable, "-ISBc", script, start], capture_output=True, text=True, check=True).stdout
+    return dict(line.split() for line in said.splitlines())
 
 
 def test_bytecode_names_the_path_in_lambda_not_the_builders(tree: Path) -> None:

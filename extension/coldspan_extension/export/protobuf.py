@@ -5,7 +5,7 @@ the same; a test holds it. Field numbers: opentelemetry-proto 1.11.0, `opentelem
 common/v1/common,resource/v1/resource,collector/trace/v1/trace_service}.proto`.
 """
 
-from struct import pack
+from marshal import dumps
 
 from coldspan_extension import semconv
 from coldspan_extension.resource import SCOPE
@@ -21,6 +21,11 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 REMOTE_IS_KNOWN, IS_REMOTE = 0x100, 0x200
 """Flags of a span and of a link: whether its parent, or target, is of another process."""
+
+
+_BYTE = [bytes((value,)) for value in range(0x80)]
+_KEY = [_BYTE[number << 3 | BYTES] for number in range(16)]
+"""Most varints, and the keys of fields with a size, made once: there are thousands of them in a request."""
 
 
 class Corrupt(ValueError):
@@ -92,7 +97,7 @@ def _value(value: Value) -> bytes:
     if isinstance(value, int):
         return b"\x18" + _varint(value & 0xFFFFFFFFFFFFFFFF)
     if isinstance(value, float):
-        return b"\x21" + pack("<d", value)
+        return b"\x21" + dumps(value, 2)[1:]  # its type and 8 bytes, little-endian: struct takes 0.3 ms to import
     return _field(5, b"".join([_field(1, _value(item)) for item in value]))
 
 
@@ -101,11 +106,12 @@ def _text(number: int, text: str) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    return bytes((number << 3 | BYTES,)) + _varint(len(data)) + data
+    size = len(data)
+    return _KEY[number] + (_BYTE[size] if size < 0x80 else _varint(size)) + data
 
 
 def _fixed64(number: int, value: int) -> bytes:
-    return bytes((number << 3 | FIXED64,)) + value.to_bytes(8, "little") if value else b""
+    return _BYTE[number << 3 | FIXED64] + value.to_bytes(8, "little") if value else b""
 
 
 def _flags(number: int, flags: int) -> bytes:
@@ -114,7 +120,7 @@ def _flags(number: int, flags: int) -> bytes:
 
 def _varint(value: int) -> bytes:
     if value < 0x80:
-        return bytes((value,))
+        return _BYTE[value]
     septets = bytearray()
     while value > 0x7F:
         septets.append(value & 0x7F | 0x80)
