@@ -37,6 +37,9 @@ BAD = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:99999", "endpoint", None),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "protocol", "http/protobuf"),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "timeout_s", 10.0),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "²", "timeout_s", 10.0),  # a digit, but no number
+    ("OTEL_EXPORTER_OTLP_INSECURE", "yes", "insecure", False),
+    ("OTEL_SDK_DISABLED", "1", "exporter", "otlp"),
     ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "compression", "none"),
     ("OTEL_TRACES_EXPORTER", "zipkin", "exporter", "otlp"),
     ("OTEL_TRACES_SAMPLER", "jaeger_remote", "sampler", "parentbased_always_on"),
