@@ -45,7 +45,6 @@ class Delivery:
         self._resource: Attributes = {}  # from the first invocation on, it stays as it is
         self._answered: list[tuple[Span, Invocation]] = []  # whose `after response` is still to come, oldest first
         self._breaker = Breaker()
-        self._lost_records = 0  # not yet told on a span
         self._export_ns = 0  # not yet told on a span
         self.sending_ns = 0
         """What the latest export took, without loading what it needs; 0 before the first."""
@@ -66,7 +65,7 @@ class Delivery:
 
     def take(self, over: "Iterable[Invocation]", lost_records: int) -> None:
         """Queues the spans of invocations that are over. `lost_records` is how many were lost since the last call."""
-        self._lost_records += lost_records
+        self._queue.lost_records += lost_records
         for invocation in over:
             try:
                 spans = self._tracer.trace(invocation, self._carried())
@@ -76,7 +75,7 @@ class Delivery:
                 continue
             if spans:
                 self._answered.append((spans[0], invocation))
-                self._lost_records = self._queue.dropped = self._export_ns = 0
+                self._queue.lost_records = self._queue.dropped = self._export_ns = 0
             self._send(spans, invocation.arn)
             self._tell_start(invocation)
             _forget_imports(invocation)
@@ -158,9 +157,12 @@ class Delivery:
     def end(self) -> None:
         """The environment ends: what still waits, or is on its way, is lost."""
         self._log.hurry()
-        lost = self._queue.dropped + len(self._queue) + self._worker.spans_on_their_way
-        if lost:
-            self._boot.note("spans_dropped", reason="shutdown", count=lost)
+        queue = self._queue
+        queue.drop(queue.take(len(queue)) + self._worker.on_their_way)
+        if queue.dropped:
+            self._boot.note("spans_dropped", reason="shutdown", count=queue.dropped)
+        if queue.lost_records:
+            self._boot.note("records_lost", count=queue.lost_records)
 
     def say(self, assembly: Assembly) -> None:
         """Logs what start, configuration and wrapper had to tell: after the response, since loading the logger takes
@@ -194,8 +196,8 @@ class Delivery:
         carried: Attributes = {}
         if self._export_ns:
             carried[attributes.OVERHEAD_EXPORT] = self._export_ns / 1e9
-        if self._lost_records:
-            carried[attributes.DROPPED_RECORDS] = self._lost_records
+        if self._queue.lost_records:
+            carried[attributes.DROPPED_RECORDS] = self._queue.lost_records
         if self._queue.dropped:
             carried[attributes.DROPPED_SPANS] = self._queue.dropped
         return carried
@@ -217,7 +219,7 @@ class Delivery:
         if failed.retryable:
             self._queue.put_back(spans)
         else:
-            self._queue.dropped += len(spans)
+            self._queue.drop(spans)
         if failed.reason != self._fault:  # a collector that is down is worth one line, not one each invocation
             self._boot.note("export_failed", reason=failed.reason, retryable=failed.retryable, spans=len(spans))
         self._fault = failed.reason

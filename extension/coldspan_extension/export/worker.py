@@ -65,8 +65,8 @@ class Worker:
         return self._batch
 
     @property
-    def spans_on_their_way(self) -> int:
-        return len(self._batch.spans) if self.is_busy and self._batch is not None else 0
+    def on_their_way(self) -> list[Span]:
+        return self._batch.spans if self.is_busy and self._batch is not None else []
 
     @property
     def is_loaded(self) -> bool:
