@@ -68,6 +68,16 @@ def test_spans_that_a_collector_rejects_for_good_are_counted_on_the_next_trace(s
     assert warm.attributes["coldspan.dropped.spans"] == 9
 
 
+def test_what_was_to_tell_of_lost_spans_and_is_lost_itself_hides_none_of_them(start_run: StartRun) -> None:
+    run = start_run(answers=(Refuse(400), Refuse(400)))
+    for number in range(3):
+        run.lab.invoke(number)
+        run.lab.wait_frozen()
+    run.close()
+    (dropped,) = run.logged("spans_dropped")
+    assert dropped["count"] == 9 + 4 + 4 + 3  # as in the first test
+
+
 def test_a_collector_that_hangs_holds_one_environment_once_and_never_to_the_deadline(start_run: StartRun) -> None:
     release = threading.Event()
     run = start_run(answers=(Hang(release),), timeout_s=2.0)
@@ -184,6 +194,9 @@ def test_a_python_program_that_is_no_runtime_client_we_know_still_runs(tmp_path:
         ("COLDSPAN_EXPORTER", "fast"),
         ("COLDSPAN_PROACTIVE_AFTER", "1s"),
         ("OTEL_LOG_LEVEL", "loud"),
+        ("OTEL_SDK_DISABLED", "1"),
+        ("COLDSPAN_LISTEN", "0.0.0.0:²"),
+        ("COLDSPAN_LISTEN", "192.0.2.1:24318"),
     ],
 )
 def test_a_bad_setting_costs_that_setting_and_one_warning(start_run: StartRun, variable: str, value: str) -> None:
@@ -314,6 +327,21 @@ def test_a_fault_inside_the_extension_leaves_it_asking_for_events(tree_copy: Pat
     (line,) = [line.text for line in lab.log if "extension_idle" in line.text]
     assert "broken by a test" in line
     assert [mark.what for mark in lab.timeline].count(Moment.RUNTIME_SPAWNED) == 1
+
+
+def test_a_fault_at_shutdown_ends_the_extension_all_the_same(tree_copy: Path) -> None:
+    """A request for one more event would be answered by SIGKILL, at the end of the time that Lambda gives."""
+    module = tree_copy / "coldspan" / "extension" / "coldspan_extension" / "assembly.py"
+    module.write_text(module.read_text() + "\n\nAssembly.shut_down = None\n")
+    shutil.rmtree(module.parent / "__pycache__")
+    with Lab(Function(FUNCTIONS / "echo", python=interpreters.runtime("3.11")), layer=tree_copy) as lab:
+        lab.invoke(1)
+        lab.wait_frozen()
+    (began, ended) = [
+        mark.time_unix_ns for mark in lab.timeline if mark.what in (Moment.SHUTDOWN_BEGUN, Moment.SHUTDOWN_DONE)
+    ]
+    assert ended - began < 1.5e9
+    assert sum("extension_idle" in line.text for line in lab.log) == 1
 
 
 def test_a_fault_inside_the_wrapper_leaves_the_function_unobserved(start_run: StartRun, tree_copy: Path) -> None:
