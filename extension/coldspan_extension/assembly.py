@@ -92,6 +92,7 @@ class Assembly:
     def invoked(self, request_id: str, deadline_ms: int, arn: str, trace_header: str, at_ns: int) -> Invocation:
         """Our INVOKE event. An environment serves one invocation at a time, so older ones are over. Of one that the
         wrapper did not see, the platform's word for its end may still be on its way."""
+        self.environment.has_served = True
         invocation = self._find(request_id, deadline_ms)
         older = [each for each in self._open if each is not invocation]
         for at, each in enumerate(older):

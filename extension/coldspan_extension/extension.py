@@ -68,6 +68,8 @@ class Extension:
         self._unread: list[tuple[Event, int]] = []  # INVOKE events of a burst, and when we asked for the next
         self._over: list[Invocation] = []  # of which no trace was made yet
         self._corrupt_told = 0
+        self._is_unheard = False  # the latest wait for a response was in vain, and no record has come since
+        self._told_unheard = False
         self._delivery_made: Delivery | None = None
         self._event: Event | None = None
         self._pidfd = -1
@@ -117,12 +119,15 @@ class Extension:
                 self._make_traces()
             return
         self._catch_up()
+        self._tell_unheard()
         invocation = self._invoked(event)
         if plan.beside:
             self._deliver(limit_ns)
             self._begin_to_wait(event.received_ns)
         if plan.hold:
             self._wait_for_records(lambda: self._is_over(invocation) or not self._is_observed(), limit_ns)
+            if self._is_observed() and records.RESPONSE_END not in invocation.at:
+                self._is_unheard = True
             self._take_over()
             if time.time_ns() < limit_ns:  # later, everything has to wait for the next occasion
                 self._deliver(limit_ns)
@@ -268,7 +273,15 @@ class Extension:
     def _is_observed(self) -> bool:
         """Whether records of this invocation will come: without them there is nothing to wait for."""
         runtime = self._environment.runtime
-        return runtime is not None and runtime.client_seen and not runtime.is_silent and not runtime.ended_ns
+        if runtime is None or not runtime.client_seen or self._is_unheard:
+            return False
+        return not runtime.is_silent and not runtime.ended_ns
+
+    def _tell_unheard(self) -> None:
+        """The wrapper left its process without a word: user code became another program, or lost it the pipe."""
+        if self._is_unheard and not self._told_unheard:
+            self._told_unheard = True
+            self._boot.note("runtime_unobserved", reason="the wrapper is heard no more")
 
     def _has_heard_all(self) -> bool:
         self._read_telemetry()
@@ -288,6 +301,7 @@ class Extension:
             if self._init_bytes is not None:
                 self._keep(data)
             for record in self._decoder.feed(data):
+                self._is_unheard = False
                 self._guarded(self._assembly.record, record)
                 if record.kind == records.HELLO:
                     self._watch(record.pid)

@@ -97,10 +97,12 @@ def _start_failures(environment: Environment, phase: str) -> list[Failure]:
 
 
 def _silent_end(environment: Environment) -> Error | None:
-    """Of a runtime that was seen to begin and never asked for an event. On managed instances that is as it should be:
-    the workers that do are forked, and a fork records nothing."""
+    """Of a runtime that was seen to begin and not to ask for an event, in an environment that got none. On managed
+    instances that is as it should be: the workers that do are forked, and a fork records nothing."""
     runtime = environment.runtime
-    if runtime is None or not runtime.client_seen or runtime.is_silent or environment.init_type == starts.MANAGED:
+    if environment.has_served or environment.init_type == starts.MANAGED:
+        return None
+    if runtime is None or not runtime.client_seen or runtime.is_silent:
         return None
     if environment.shutdown_reason.lower() == "timeout":
         return TIMEOUT, ""
@@ -138,8 +140,7 @@ def _death(invocation: Invocation) -> str:
         return told or TIMEOUT
     # SHUTDOWN's reason; AWS's emulator calls a crash ReleaseFail.
     crashed = invocation.shutdown_reason.lower() in ("failure", "releasefail")
-    died_ns = invocation.runtime.ended_ns if invocation.runtime is not None else 0
-    died = died_ns and invocation.shutdown_reason.lower() != "spindown"  # then Lambda itself ended it
+    died = timing.died(invocation) and invocation.shutdown_reason.lower() != "spindown"  # then Lambda itself ended it
     if told in ("", EXIT_ERROR) and _ran_out_of_memory(invocation):
         return OUT_OF_MEMORY
     return told or (EXIT_ERROR if done is not None or crashed or died else "")

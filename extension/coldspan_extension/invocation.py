@@ -23,6 +23,7 @@ class Environment:
         self.runtime: Runtime | None = None
         self.imports: Policy | None = None  # which of the runtime's imports become spans; None for none
         self.proactive_after_ns = starts.PROACTIVE_AFTER_NS
+        self.has_served = False  # it got an event, hence its init had succeeded
         self.ended_ns = 0  # SHUTDOWN
         self.shutdown_reason = ""
 

@@ -12,6 +12,7 @@ from coldspan_lab.service import Function, Lab, Moment
 from coldspan_testing import interpreters, trees
 from coldspan_testing.otlp_receiver import Hang, OtlpReceiver, Refuse
 from coldspan_testing.runs import FUNCTIONS, StartRun
+from coldspan_testing.shapes import RunSource
 
 
 @pytest.fixture
@@ -356,6 +357,40 @@ def test_a_fault_inside_the_wrapper_leaves_the_function_unobserved(start_run: St
     (warning,) = run.logged("wrapper_disabled")
     assert warning["reason"] == "RuntimeError: broken by a test"
     assert len(run.servers) == 3
+
+
+BECOMES_ANOTHER = """
+import os, sys
+if "AGAIN" not in os.environ:
+    os.execve(sys.executable, sys.orig_argv, {**os.environ, "AGAIN": "1"})
+def handler(event, context):
+    return event
+"""
+LOSES_THE_PIPE = """
+import os
+def handler(event, context):
+    if os.path.exists(os.environ["COLDSPAN_CHANNEL"]):
+        os.unlink(os.environ["COLDSPAN_CHANNEL"])
+    os.closerange(900, 1024)
+    return event
+"""
+
+
+@pytest.mark.parametrize("source", [BECOMES_ANOTHER, LOSES_THE_PIPE])
+def test_a_wrapper_that_is_heard_no_more_is_waited_for_once_and_no_error(run_source: RunSource, source: str) -> None:
+    """Without telemetry nobody else tells that the response is out."""
+    run = run_source(source, timeout_s=2.0, faults=("telemetry-unsupported",))
+    answers = []
+    for number in range(4):
+        answers.append(run.lab.invoke(number))
+        run.lab.wait_frozen()
+    free = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.EXTENSIONS_READY}
+    out = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.RESPONSE_ACCEPTED}
+    held_s = [(free[answer.request_id] - out[answer.request_id]) / 1e9 for answer in answers]
+    assert sum(held_s[1:]) < 1
+    run.close()
+    assert [server.attributes.get("error.type") for server in run.servers] == [None] * 4
+    assert len(run.logged("runtime_unobserved")) == 1
 
 
 def test_a_wrapper_that_cannot_even_start_gives_way_to_the_runtime(tree_copy: Path) -> None:
