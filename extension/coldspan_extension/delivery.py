@@ -21,7 +21,8 @@ from coldspan_wrapper import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 
 class Delivery:
@@ -67,12 +68,7 @@ class Delivery:
         """Queues the spans of invocations that are over. `lost_records` is how many were lost since the last call."""
         self._queue.lost_records += lost_records
         for invocation in over:
-            try:
-                spans = self._tracer.trace(invocation, self._carried())
-            except Exception as fault:  # what it was told of this one is beyond us: the next one shall not pay for it
-                self._boot.note("trace_lost", request_id=invocation.request_id, reason=f"{fault!r}")
-                self._queue.dropped += 1
-                continue
+            spans = self._made(self._tracer.trace, invocation, self._carried())
             if spans:
                 self._answered.append((spans[0], invocation))
                 self._queue.lost_records = self._queue.dropped = self._export_ns = 0
@@ -80,7 +76,16 @@ class Delivery:
             self._tell_start(invocation)
             _forget_imports(invocation)
         self._take_after_responses()
-        self._send(self._tracer.take_own(), "")
+        self._send(self._made(self._tracer.take_own), "")
+
+    def _made(self, make: "Callable[..., list[Span]]", *told: "Any") -> list[Span]:
+        """The spans; none where what they are made of is beyond us: the next ones shall not pay for it."""
+        try:
+            return make(*told)
+        except Exception as fault:
+            self._boot.note("trace_lost", reason=f"{fault!r}")
+            self._queue.dropped += 1
+            return []
 
     def _take_after_responses(self) -> None:
         """Those that are complete, and the oldest where too many wait for a report; all when the environment ends."""
@@ -88,8 +93,7 @@ class Delivery:
         for at, (server, invocation) in enumerate(self._answered):
             too_old = len(self._answered) - at > RECENT or self._environment.ended_ns
             if REPORT in invocation.platform or too_old:
-                span = self._tracer.after_response(server, invocation)
-                self._queue.put([span] if span else [])
+                self._queue.put(self._made(self._tracer.after_response, server, invocation))
             elif records.RESPONSE_END in invocation.at:  # else there is no `after response`
                 waiting.append((server, invocation))
         self._answered = waiting
@@ -100,7 +104,7 @@ class Delivery:
         function = resource.function_name(self._boot.environ)
         tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         environment.imports = self._environment.imports
-        self._send(tracer.take_own(), "")
+        self._send(self._made(tracer.take_own), "")
 
     def _send(self, spans: list[Span], arn: str) -> None:
         if spans:

@@ -330,6 +330,19 @@ def test_a_fault_inside_the_extension_leaves_it_asking_for_events(tree_copy: Pat
     assert [mark.what for mark in lab.timeline].count(Moment.RUNTIME_SPAWNED) == 1
 
 
+def test_a_span_that_cannot_be_made_costs_itself_alone(start_run: StartRun, tree_copy: Path) -> None:
+    module = tree_copy / "coldspan" / "extension" / "coldspan_extension" / "trace.py"
+    module.write_text(module.read_text() + "\n\nTracer.after_response = None\n")
+    shutil.rmtree(module.parent / "__pycache__")
+    run = start_run(layer=tree_copy)
+    for number in range(3):
+        run.lab.invoke(number)
+        run.lab.wait_frozen()
+    run.close()
+    assert len(run.servers) == 3
+    assert len(run.logged("trace_lost")) == 3
+
+
 def test_a_fault_at_shutdown_ends_the_extension_all_the_same(tree_copy: Path) -> None:
     """A request for one more event would be answered by SIGKILL, at the end of the time that Lambda gives."""
     module = tree_copy / "coldspan" / "extension" / "coldspan_extension" / "assembly.py"
