@@ -94,8 +94,10 @@ class Assembly:
         wrapper did not see, the platform's word for its end may still be on its way."""
         self.environment.has_served = True
         invocation = self._find(request_id, deadline_ms)
-        older = [each for each in self._open if each is not invocation]
+        # Records may be ahead of the events of a burst: those of a later invocation say nothing of its end.
+        older = [each for each in self._open if each.sequence < invocation.sequence]
         for at, each in enumerate(older):
+            each.is_followed = True
             each.over_ns = each.over_ns or at_ns
             if records.NEXT_END in each.at or len(older) - at > RECENT:
                 self._end(each, at_ns)

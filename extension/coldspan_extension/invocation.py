@@ -97,6 +97,7 @@ class Invocation:
         self.platform: dict[str, PlatformEvent] = {}
         self.is_over = False  # nothing more will be seen of it but its report
         self.over_ns = 0  # when that became known without a response
+        self.is_followed = False  # by another one: the environment outlived it
         self.shutdown_reason = ""
         self.next_asked_ns = 0  # our own event/next after it; before its end where nothing was held back for it
         self.returned_ns = 0  # the runtime's next call after it

@@ -114,9 +114,8 @@ def invocation_end(invocation: Invocation) -> int:
 
 
 def died(invocation: Invocation) -> int:
-    """When its runtime's process was found gone while it was going on; 0 if it was not, or only later."""
-    ended_ns = invocation.runtime.ended_ns if invocation.runtime else 0
-    return ended_ns if ended_ns <= invocation.over_ns else 0
+    """When its runtime's process was found gone; 0 if it was not, or if the process lived to see another one."""
+    return invocation.runtime.ended_ns if invocation.runtime and not invocation.is_followed else 0
 
 
 def has_timed_out(invocation: Invocation) -> bool:
