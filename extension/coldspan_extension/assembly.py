@@ -181,7 +181,8 @@ class Assembly:
         if not self._sequence and self.environment.init_type != starts.MANAGED:
             self._claim_refused()
         for invocation in self._open:
-            invocation.shutdown_reason = reason
+            if not invocation.is_followed:
+                invocation.shutdown_reason = reason
             self._end(invocation, at_ns)
 
     def _claim_refused(self) -> None:

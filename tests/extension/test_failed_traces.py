@@ -394,3 +394,15 @@ def test_an_init_of_which_no_end_was_seen_did_not_fail_where_an_event_came() -> 
     story.assembly.runtime_ended(T0 + 9_000 * MS)
     story.shut_down(9_001, "spindown")
     assert marks(story.trace()) == {}
+
+
+@pytest.mark.parametrize("reason", ["timeout", "failure"])
+def test_what_ends_the_environment_is_told_of_its_last_invocation_alone(reason: str) -> None:
+    """Without wrapper and telemetry nobody tells when one ended."""
+    story = Story()
+    story.invoked(102)
+    story.invoked(500, "r2", 3_500)
+    story.shut_down(3_501, reason)
+    first, second = story.traces()
+    assert marks(first) == {}
+    assert set(marks(second)) == {"fn"}
