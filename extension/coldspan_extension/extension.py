@@ -99,6 +99,7 @@ class Extension:
         began_ns = began_ns or procfs.process_start(os.getpid(), time.time_ns(), time.process_time_ns())
         self._boot = boot
         self._environment = Environment(boot.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or "on-demand")
+        self._environment.is_repeated = boot.is_repeated
         self._environment.began_ns = began_ns
         self._environment.registered_ns = boot.registered_ns
         self._assembly = Assembly(self._environment, procfs.process_start)

@@ -16,6 +16,7 @@ class Environment:
 
     def __init__(self, init_type: str) -> None:
         self.init_type = init_type  # AWS_LAMBDA_INITIALIZATION_TYPE
+        self.is_repeated = False  # a process before the extension's left its pipe here
         self.began_ns = 0  # the extension's process
         self.registered_ns = 0
         self.next_asked_ns = 0  # the extension's first event/next
@@ -29,9 +30,10 @@ class Environment:
 
     @property
     def phase(self) -> str:
-        """init, or invoke where init is repeated inside an invocation; empty where nobody told."""
+        """init, or invoke where init is repeated inside an invocation; empty where nobody told. Lambda repeats it there
+        alone, so what is left of an earlier process tells it too."""
         start = self.platform.get(platform.INIT_START)
-        return start.text("phase") if start else ""
+        return start.text("phase") if start else "invoke" if self.is_repeated else ""
 
 
 class Failure:
