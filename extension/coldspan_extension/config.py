@@ -129,7 +129,9 @@ def _parse_endpoint(config: Config, read: "_Reader") -> None:
         try:
             config.endpoint, config.endpoint_is_base = urls.parse(value), is_base
         except ValueError:
-            read.reject(variable, value, "a URL such as http://collector:4318")
+            userinfo, at, rest = value.rpartition("@")  # it may have a password
+            shown = f"<{len(userinfo)} characters>@{rest}" if at else value
+            read.reject(variable, shown, "a URL such as http://collector:4318")
         else:
             return
 

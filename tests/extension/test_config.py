@@ -82,6 +82,11 @@ def test_headers_are_percent_decoded_and_a_bad_pair_keeps_its_secret() -> None:
     assert "verysecret" not in invalid.value
 
 
+def test_an_endpoint_that_is_no_url_keeps_its_secret() -> None:
+    (invalid,) = parse({"COLDSPAN_ENDPOINT": "https://me:verysecret@collector:99999"}).invalid
+    assert invalid.value == "<21 characters>@collector:99999"
+
+
 def test_headers_that_http_cannot_carry_are_refused_and_keep_their_secret() -> None:
     settings = parse({"OTEL_EXPORTER_OTLP_HEADERS": "x=1,key=a%0d%0aHost:evil,a%20b=2,euro=%E2%82%AC"})
     assert settings.headers == {"x": "1"}
