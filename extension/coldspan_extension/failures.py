@@ -97,15 +97,15 @@ def _start_failures(environment: Environment, phase: str) -> list[Failure]:
 
 
 def _silent_end(environment: Environment) -> Error | None:
-    """Of a runtime that was seen to begin and not to ask for an event, in an environment that got none. On managed
-    instances that is as it should be: the workers that do are forked, and a fork records nothing."""
-    runtime = environment.runtime
+    """Of a start in an environment that got no event, where nobody tells how it ended. On managed instances that is as
+    it should be: the workers that ask for events are forked, and a fork records nothing."""
     if environment.has_served or environment.init_type == starts.MANAGED:
-        return None
-    if runtime is None or not runtime.client_seen or runtime.is_silent:
         return None
     if environment.shutdown_reason.lower() == "timeout":
         return TIMEOUT, ""
+    runtime = environment.runtime
+    if runtime is None or not runtime.client_seen or runtime.is_silent:
+        return None
     return (EXIT_ERROR, "") if runtime.ended_ns else None
 
 

@@ -67,6 +67,15 @@ def test_the_platforms_word_on_a_killed_init_is_taken_and_that_on_the_next_one_i
     assert trace_of(leftover.take(path), events, 60_000)[0] == ("init", "", 0, 9_999)
 
 
+def test_an_init_that_was_killed_before_its_runtime_client_was_there_ran_out_of_time_too(path: str) -> None:
+    leftover.Leftover(path, began(), [HELLO])
+    assert [name for name, *_ in trace_of(leftover.take(path), [], 60_000)] == [
+        "init",
+        "extension init",
+        "runtime boot",
+    ]
+
+
 def test_an_init_ahead_of_requests_had_more_time(path: str) -> None:
     leftover.Leftover(path, began(), [HELLO, CLIENT, LOAD_BEGIN])
     left = leftover.take(path)
