@@ -47,6 +47,8 @@ class ExtensionsApi:
         self.registration: dict[str, Any] = {}
         self.is_waiting = False
         """event/next was asked for and not answered yet. A second one would be refused, and the event be lost."""
+        self.is_shut_down = False
+        """There is no next event: the one that ends the environment has come."""
         self._address = address
         self._socket: _socket.socket | None = None
         self._reader = http1.Reader()
@@ -104,7 +106,9 @@ class ExtensionsApi:
             raise ApiError(f"event/next: {error}") from error
         if not isinstance(record, dict):
             raise ApiError(f"event/next: {reply.body[:500]!r}, expected a JSON object")
-        return Event(record, now_ns)
+        event = Event(record, now_ns)
+        self.is_shut_down = event.is_shutdown
+        return event
 
     def disconnect(self) -> None:
         """Forgets the connection; the next call makes a new one."""

@@ -92,9 +92,12 @@ class Assembly:
     def invoked(self, request_id: str, deadline_ms: int, arn: str, trace_header: str, at_ns: int) -> Invocation:
         """Our INVOKE event. An environment serves one invocation at a time, so older ones are over. Of one that the
         wrapper did not see, the platform's word for its end may still be on its way."""
+        self.environment.has_served = True
         invocation = self._find(request_id, deadline_ms)
-        older = [each for each in self._open if each is not invocation]
+        # Records may be ahead of the events of a burst: those of a later invocation say nothing of its end.
+        older = [each for each in self._open if each.sequence < invocation.sequence]
         for at, each in enumerate(older):
+            each.is_followed = True
             each.over_ns = each.over_ns or at_ns
             if records.NEXT_END in each.at or len(older) - at > RECENT:
                 self._end(each, at_ns)
@@ -178,7 +181,8 @@ class Assembly:
         if not self._sequence and self.environment.init_type != starts.MANAGED:
             self._claim_refused()
         for invocation in self._open:
-            invocation.shutdown_reason = reason
+            if not invocation.is_followed:
+                invocation.shutdown_reason = reason
             self._end(invocation, at_ns)
 
     def _claim_refused(self) -> None:

@@ -42,7 +42,10 @@ class Boot:
         self.channel = -1
         self.is_repeated = False
         """A process before ours made the pipe: this init is a second one, after a reset."""
-        self.channel_path = environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH
+        chosen = environ.get("COLDSPAN_CHANNEL", "")
+        self.channel_path = records.channel_path(chosen)
+        if chosen not in ("", self.channel_path):
+            self.note("config_invalid", variable="COLDSPAN_CHANNEL", value=chosen, accepted="an absolute path")
 
     @property
     def is_ahead(self) -> bool:
@@ -97,7 +100,13 @@ def _register(boot: Boot, started: "dict[str, str]") -> None:
         boot.is_repeated = bool(started.get("again"))
         return
     boot.is_repeated = tree.exists(boot.channel_path)
-    boot.api.register(events(boot.environ))
+    try:
+        boot.api.register(events(boot.environ))
+    except ApiError:
+        # Init waits for us, up to its limit, and would fail. An environment of a kind that is not known yet may refuse
+        # INVOKE, as managed instances do: the function shall run there, if untraced.
+        boot.api.register(b"[]")
+        raise
     boot.registered_ns = time.time_ns()
 
 
@@ -115,7 +124,7 @@ def _prepare(boot: Boot) -> None:
     if events(boot.environ) == b"[]":
         return
     try:
-        boot.listener = telemetry.Listener(*_listen_address(boot), boot.poller)
+        boot.listener = _listener(boot)
         status = boot.api.subscribe(boot.listener.port)
         if status != 200:
             boot.note("telemetry_unavailable", status=status)
@@ -127,15 +136,18 @@ def _prepare(boot: Boot) -> None:
         boot.note("channel_unavailable", reason=str(error), path=boot.channel_path)
 
 
-def _listen_address(boot: Boot) -> "tuple[str, int]":
-    value = boot.environ.get("COLDSPAN_LISTEN", "")
-    if not value:
-        return DEFAULT_LISTEN
+def _listener(boot: Boot) -> telemetry.Listener:
+    """Raises OSError where it cannot be had at our own address either."""
+    value, accepted = boot.environ.get("COLDSPAN_LISTEN", ""), "HOST:PORT"
     host, _, port = value.rpartition(":")
-    if host and port.isdigit() and 0 < int(port) < 65536 - telemetry.PORTS:
-        return host, int(port)
-    boot.note("config_invalid", variable="COLDSPAN_LISTEN", value=value, accepted="HOST:PORT")
-    return DEFAULT_LISTEN
+    if host and value.isascii() and port.isdigit() and 0 < int(port) < 65536 - telemetry.PORTS:
+        try:
+            return telemetry.Listener(host, int(port), boot.poller)
+        except OSError as error:
+            accepted = f"an address to listen at: {error}"
+    if value:
+        boot.note("config_invalid", variable="COLDSPAN_LISTEN", value=value, accepted=accepted)
+    return telemetry.Listener(*DEFAULT_LISTEN, boot.poller)
 
 
 def _nanoseconds(seconds: str) -> int:
@@ -151,20 +163,17 @@ def idle(boot: Boot, fault: Exception) -> None:
     pause_s = 0.05
     if not boot.api.is_waiting:
         boot.api.disconnect()
-    while boot.api.identifier:
+    while boot.api.identifier and not boot.api.is_shut_down:
         try:
             if not boot.api.is_waiting:
                 boot.api.ask_next()
-            event = None
-            while event is None:
-                event = boot.api.read_next(time.time_ns())
-            if event.is_shutdown:
-                return
+            while boot.api.read_next(time.time_ns()) is None:
+                pass
         except (OSError, ApiError):
             boot.api.disconnect()
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, MAX_PAUSE_S)
-    while True:  # not even registered: init fails by its time limit, whatever we do
+    while not boot.api.is_shut_down:  # not even registered: init fails by its time limit, whatever we do
         time.sleep(3600)
 
 

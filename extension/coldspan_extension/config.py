@@ -89,12 +89,12 @@ def parse(environ: "Mapping[str, str]") -> Config:
     config.certificate = read.text(read.otlp("CERTIFICATE"))
     config.client_key = read.text(read.otlp("CLIENT_KEY"))
     config.client_certificate = read.text(read.otlp("CLIENT_CERTIFICATE"))
-    config.insecure = read.text(read.otlp("INSECURE")).lower() == "true"
+    config.insecure = read.switch(read.otlp("INSECURE"))
     config.lane = read.choice("COLDSPAN_EXPORTER", LANES, config.lane)
     config.flush = read.choice("COLDSPAN_FLUSH", FLUSHES, config.flush)
     config.flush_delay_ms = read.milliseconds("OTEL_BSP_SCHEDULE_DELAY", config.flush_delay_ms)
     memory = read.text("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    config.memory_mb = int(memory) if memory.isdigit() else 0
+    config.memory_mb = int(memory) if _is_number(memory) else 0
     config.needs_requests = _needs_requests(config, read)
     config.sampler = read.choice("OTEL_TRACES_SAMPLER", SAMPLERS, config.sampler)
     if config.sampler.endswith("traceidratio"):
@@ -103,6 +103,7 @@ def parse(environ: "Mapping[str, str]") -> Config:
     config.resource_attributes = read.pairs("OTEL_RESOURCE_ATTRIBUTES")
     config.imports = read.choice("COLDSPAN_IMPORTS", IMPORTS, config.imports)
     read.choice("COLDSPAN_MODULE_BODY", SWITCH, "auto")
+    read.switch("OTEL_SDK_DISABLED")  # true does not come here
     config.imports_threshold_ms = read.milliseconds("COLDSPAN_IMPORTS_THRESHOLD", config.imports_threshold_ms)
     config.proactive_after_ms = read.milliseconds("COLDSPAN_PROACTIVE_AFTER", config.proactive_after_ms)
     config.log_level = read.choice("OTEL_LOG_LEVEL", LOG_LEVELS, config.log_level)
@@ -128,7 +129,9 @@ def _parse_endpoint(config: Config, read: "_Reader") -> None:
         try:
             config.endpoint, config.endpoint_is_base = urls.parse(value), is_base
         except ValueError:
-            read.reject(variable, value, "a URL such as http://collector:4318")
+            userinfo, at, rest = value.rpartition("@")  # it may have a password
+            shown = f"<{len(userinfo)} characters>@{rest}" if at else value
+            read.reject(variable, shown, "a URL such as http://collector:4318")
         else:
             return
 
@@ -155,6 +158,11 @@ def _needs_requests(config: Config, read: "_Reader") -> str:
 def _protocol(read: "_Reader") -> str:
     variable = read.otlp("PROTOCOL")
     return read.choice(variable, PROTOCOLS, "http/protobuf")
+
+
+def _is_number(text: str) -> bool:
+    """Whether int() takes it: a raised two is a digit too, by Unicode."""
+    return text.isascii() and text.isdigit()
 
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -190,11 +198,15 @@ class _Reader:
         self.reject(variable, value, ", ".join(accepted))
         return default
 
+    def switch(self, variable: str) -> bool:
+        """Whether it is on; off by default."""
+        return self.choice(variable, ("true", "false"), "false") == "true"
+
     def milliseconds(self, variable: str, default: int) -> int:
         value = self.text(variable)
         if not value:
             return default
-        if value.isdigit() and int(value) > 0:
+        if _is_number(value) and int(value) > 0:
             return int(value)
         self.reject(variable, value, "a positive whole number of milliseconds")
         return default

@@ -21,7 +21,8 @@ from coldspan_wrapper import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 
 class Delivery:
@@ -45,7 +46,6 @@ class Delivery:
         self._resource: Attributes = {}  # from the first invocation on, it stays as it is
         self._answered: list[tuple[Span, Invocation]] = []  # whose `after response` is still to come, oldest first
         self._breaker = Breaker()
-        self._lost_records = 0  # not yet told on a span
         self._export_ns = 0  # not yet told on a span
         self.sending_ns = 0
         """What the latest export took, without loading what it needs; 0 before the first."""
@@ -66,22 +66,26 @@ class Delivery:
 
     def take(self, over: "Iterable[Invocation]", lost_records: int) -> None:
         """Queues the spans of invocations that are over. `lost_records` is how many were lost since the last call."""
-        self._lost_records += lost_records
+        self._queue.lost_records += lost_records
         for invocation in over:
-            try:
-                spans = self._tracer.trace(invocation, self._carried())
-            except Exception as fault:  # what it was told of this one is beyond us: the next one shall not pay for it
-                self._boot.note("trace_lost", request_id=invocation.request_id, reason=f"{fault!r}")
-                self._queue.dropped += 1
-                continue
+            spans = self._made(self._tracer.trace, invocation, self._carried())
             if spans:
                 self._answered.append((spans[0], invocation))
-                self._lost_records = self._queue.dropped = self._export_ns = 0
+                self._queue.lost_records = self._queue.dropped = self._export_ns = 0
             self._send(spans, invocation.arn)
             self._tell_start(invocation)
             _forget_imports(invocation)
         self._take_after_responses()
-        self._send(self._tracer.take_own(), "")
+        self._send(self._made(self._tracer.take_own), "")
+
+    def _made(self, make: "Callable[..., list[Span]]", *told: "Any") -> list[Span]:
+        """The spans; none where what they are made of is beyond us: the next ones shall not pay for it."""
+        try:
+            return make(*told)
+        except Exception as fault:
+            self._boot.note("trace_lost", reason=f"{fault!r}")
+            self._queue.dropped += 1
+            return []
 
     def _take_after_responses(self) -> None:
         """Those that are complete, and the oldest where too many wait for a report; all when the environment ends."""
@@ -89,8 +93,7 @@ class Delivery:
         for at, (server, invocation) in enumerate(self._answered):
             too_old = len(self._answered) - at > RECENT or self._environment.ended_ns
             if REPORT in invocation.platform or too_old:
-                span = self._tracer.after_response(server, invocation)
-                self._queue.put([span] if span else [])
+                self._queue.put(self._made(self._tracer.after_response, server, invocation))
             elif records.RESPONSE_END in invocation.at:  # else there is no `after response`
                 waiting.append((server, invocation))
         self._answered = waiting
@@ -101,7 +104,7 @@ class Delivery:
         function = resource.function_name(self._boot.environ)
         tracer = Tracer(environment, function, self._config.sampler, self._config.sampler_ratio)
         environment.imports = self._environment.imports
-        self._send(tracer.take_own(), "")
+        self._send(self._made(tracer.take_own), "")
 
     def _send(self, spans: list[Span], arn: str) -> None:
         if spans:
@@ -158,9 +161,12 @@ class Delivery:
     def end(self) -> None:
         """The environment ends: what still waits, or is on its way, is lost."""
         self._log.hurry()
-        lost = self._queue.dropped + len(self._queue) + self._worker.spans_on_their_way
-        if lost:
-            self._boot.note("spans_dropped", reason="shutdown", count=lost)
+        queue = self._queue
+        queue.drop(queue.take(len(queue)) + self._worker.on_their_way)
+        if queue.dropped:
+            self._boot.note("spans_dropped", reason="shutdown", count=queue.dropped)
+        if queue.lost_records:
+            self._boot.note("records_lost", count=queue.lost_records)
 
     def say(self, assembly: Assembly) -> None:
         """Logs what start, configuration and wrapper had to tell: after the response, since loading the logger takes
@@ -194,8 +200,8 @@ class Delivery:
         carried: Attributes = {}
         if self._export_ns:
             carried[attributes.OVERHEAD_EXPORT] = self._export_ns / 1e9
-        if self._lost_records:
-            carried[attributes.DROPPED_RECORDS] = self._lost_records
+        if self._queue.lost_records:
+            carried[attributes.DROPPED_RECORDS] = self._queue.lost_records
         if self._queue.dropped:
             carried[attributes.DROPPED_SPANS] = self._queue.dropped
         return carried
@@ -217,7 +223,7 @@ class Delivery:
         if failed.retryable:
             self._queue.put_back(spans)
         else:
-            self._queue.dropped += len(spans)
+            self._queue.drop(spans)
         if failed.reason != self._fault:  # a collector that is down is worth one line, not one each invocation
             self._boot.note("export_failed", reason=failed.reason, retryable=failed.retryable, spans=len(spans))
         self._fault = failed.reason

@@ -51,12 +51,55 @@ def hold_until(received_ns: int, deadline_ns: int) -> int:
     return deadline_ns - max(100 * MS, (deadline_ns - received_ns) // 10)
 
 
+class Init:
+    """Keeps the bytes of the pipe while init goes on: Lambda may kill it, and the process after ours tells of it."""
+
+    def __init__(self, path: str, environment: Environment) -> None:
+        """`path` is of the file that a long init is kept in."""
+        # On managed instances the process that asks for events is not ours to see.
+        self.goes_on = environment.init_type != starts.MANAGED
+        self._path = path
+        self._environment = environment
+        self._bytes: list[bytes] = []
+        self._file: Leftover | None = None  # from when it is long
+
+    def keep(self, data: bytes) -> None:
+        """Bytes as they were read."""
+        if self._file is not None:
+            self._file.add(data)
+        elif self.goes_on:
+            self._bytes.append(data)
+
+    def look_after_ns(self, now_ns: int) -> int:
+        """How soon to read the pipe again; 0 when init is over. Begins the file of an init that is long by now."""
+        if not self.goes_on:
+            return 0
+        if self._file is not None or not self._bytes:  # where nothing is observed, there is nothing to keep
+            return EMPTY_PIPE_IN_INIT_EVERY_NS
+        left_ns = self._environment.began_ns + LONG_INIT_NS - now_ns
+        if left_ns > 0:
+            return min(left_ns, EMPTY_PIPE_IN_INIT_EVERY_NS)
+        from coldspan_extension.leftover import Leftover
+
+        self._file = Leftover(self._path, self._environment, self._bytes)
+        return EMPTY_PIPE_IN_INIT_EVERY_NS
+
+    def end(self) -> None:
+        """It is over, one way or the other."""
+        self.goes_on = False
+        self._bytes = []
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
+
+
 class Extension:
     def __init__(self, boot: "Boot", began_ns: int) -> None:
         """`began_ns` is when the extension's process began, 0 if the start script cannot tell."""
         began_ns = began_ns or procfs.process_start(os.getpid(), time.time_ns(), time.process_time_ns())
         self._boot = boot
         self._environment = Environment(boot.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") or "on-demand")
+        self._environment.is_repeated = boot.is_repeated
         self._environment.began_ns = began_ns
         self._environment.registered_ns = boot.registered_ns
         self._assembly = Assembly(self._environment, procfs.process_start)
@@ -68,12 +111,12 @@ class Extension:
         self._unread: list[tuple[Event, int]] = []  # INVOKE events of a burst, and when we asked for the next
         self._over: list[Invocation] = []  # of which no trace was made yet
         self._corrupt_told = 0
+        self._is_unheard = False  # the latest wait for a response was in vain, and no record has come since
+        self._told_unheard = False
         self._delivery_made: Delivery | None = None
         self._event: Event | None = None
         self._pidfd = -1
-        # Of the pipe, while init is going on; on managed instances the process that asks for events is not ours to see.
-        self._init_bytes: list[bytes] | None = None if self._environment.init_type == starts.MANAGED else []
-        self._leftover: Leftover | None = None
+        self._init = Init(boot.leftover_path, self._environment)
         self._left = b""  # by a process before ours
 
     def load(self) -> None:
@@ -99,11 +142,10 @@ class Extension:
         to be woken by each of an init's records would cost the function more than to write them."""
         self._boot.poller.add(self._boot.api.fileno(), self._read_event)
         while self._event is None:
-            every_ns = EMPTY_PIPE_EVERY_NS if self._init_bytes is None else EMPTY_PIPE_IN_INIT_EVERY_NS
-            self._boot.poller.wait(min(self._until_init_is_long() or every_ns, every_ns))
-            if self._event is None or self._init_bytes is not None:
+            self._boot.poller.wait(self._init.look_after_ns(time.time_ns()) or EMPTY_PIPE_EVERY_NS)
+            if self._event is None or self._init.goes_on:
                 self._read_channel()
-        self._init_is_over()
+        self._init.end()
         self._boot.poller.remove(self._boot.api.fileno())
         event, self._event = self._event, None
         return event
@@ -117,12 +159,15 @@ class Extension:
                 self._make_traces()
             return
         self._catch_up()
+        self._tell_unheard()
         invocation = self._invoked(event)
         if plan.beside:
             self._deliver(limit_ns)
             self._begin_to_wait(event.received_ns)
         if plan.hold:
             self._wait_for_records(lambda: self._is_over(invocation) or not self._is_observed(), limit_ns)
+            if self._is_observed() and records.RESPONSE_END not in invocation.at:
+                self._is_unheard = True
             self._take_over()
             if time.time_ns() < limit_ns:  # later, everything has to wait for the next occasion
                 self._deliver(limit_ns)
@@ -268,7 +313,15 @@ class Extension:
     def _is_observed(self) -> bool:
         """Whether records of this invocation will come: without them there is nothing to wait for."""
         runtime = self._environment.runtime
-        return runtime is not None and runtime.client_seen and not runtime.is_silent and not runtime.ended_ns
+        if runtime is None or not runtime.client_seen or self._is_unheard:
+            return False
+        return not runtime.is_silent and not runtime.ended_ns
+
+    def _tell_unheard(self) -> None:
+        """The wrapper left its process without a word: user code became another program, or lost it the pipe."""
+        if self._is_unheard and not self._told_unheard:
+            self._told_unheard = True
+            self._boot.note("runtime_unobserved", reason="the wrapper is heard no more")
 
     def _has_heard_all(self) -> bool:
         self._read_telemetry()
@@ -285,14 +338,14 @@ class Extension:
                 data = os.read(self._boot.channel, 65536)
             except BlockingIOError:
                 return
-            if self._init_bytes is not None:
-                self._keep(data)
+            self._init.keep(data)
             for record in self._decoder.feed(data):
+                self._is_unheard = False
                 self._guarded(self._assembly.record, record)
                 if record.kind == records.HELLO:
                     self._watch(record.pid)
-            if self._init_bytes is not None and timing.runtime_ready(self._environment, timing.INIT):
-                self._init_is_over()
+            if self._init.goes_on and timing.runtime_ready(self._environment, timing.INIT):
+                self._init.end()
 
     def _look_for_leftover(self) -> None:
         try:
@@ -302,30 +355,6 @@ class Extension:
         from coldspan_extension import leftover
 
         self._left = leftover.take(self._boot.leftover_path)
-
-    def _until_init_is_long(self) -> "int | None":
-        """ns until it is; None if it is already, or over. Where nothing is observed, there is nothing to keep."""
-        if self._leftover is not None or not self._init_bytes:
-            return None
-        left_ns = self._environment.began_ns + LONG_INIT_NS - time.time_ns()
-        if left_ns > 0:
-            return left_ns
-        from coldspan_extension.leftover import Leftover
-
-        self._leftover = Leftover(self._boot.leftover_path, self._environment, self._init_bytes)
-        return None
-
-    def _keep(self, data: bytes) -> None:
-        if self._leftover is not None:
-            self._leftover.add(data)
-        elif self._init_bytes is not None:
-            self._init_bytes.append(data)
-
-    def _init_is_over(self) -> None:
-        self._init_bytes = None
-        if self._leftover is not None:
-            self._leftover.remove()
-            self._leftover = None
 
     def _deliver_leftover(self, left: bytes) -> None:
         from coldspan_extension import leftover

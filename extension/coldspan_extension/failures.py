@@ -97,13 +97,15 @@ def _start_failures(environment: Environment, phase: str) -> list[Failure]:
 
 
 def _silent_end(environment: Environment) -> Error | None:
-    """Of a runtime that was seen to begin and never asked for an event. On managed instances that is as it should be:
-    the workers that do are forked, and a fork records nothing."""
-    runtime = environment.runtime
-    if runtime is None or not runtime.client_seen or runtime.is_silent or environment.init_type == starts.MANAGED:
+    """Of a start in an environment that got no event, where nobody tells how it ended. On managed instances that is as
+    it should be: the workers that ask for events are forked, and a fork records nothing."""
+    if environment.has_served or environment.init_type == starts.MANAGED:
         return None
     if environment.shutdown_reason.lower() == "timeout":
         return TIMEOUT, ""
+    runtime = environment.runtime
+    if runtime is None or not runtime.client_seen or runtime.is_silent:
+        return None
     return (EXIT_ERROR, "") if runtime.ended_ns else None
 
 
@@ -138,8 +140,7 @@ def _death(invocation: Invocation) -> str:
         return told or TIMEOUT
     # SHUTDOWN's reason; AWS's emulator calls a crash ReleaseFail.
     crashed = invocation.shutdown_reason.lower() in ("failure", "releasefail")
-    died_ns = invocation.runtime.ended_ns if invocation.runtime is not None else 0
-    died = died_ns and invocation.shutdown_reason.lower() != "spindown"  # then Lambda itself ended it
+    died = timing.died(invocation) and invocation.shutdown_reason.lower() != "spindown"  # then Lambda itself ended it
     if told in ("", EXIT_ERROR) and _ran_out_of_memory(invocation):
         return OUT_OF_MEMORY
     return told or (EXIT_ERROR if done is not None or crashed or died else "")

@@ -16,6 +16,7 @@ class Environment:
 
     def __init__(self, init_type: str) -> None:
         self.init_type = init_type  # AWS_LAMBDA_INITIALIZATION_TYPE
+        self.is_repeated = False  # a process before the extension's left its pipe here
         self.began_ns = 0  # the extension's process
         self.registered_ns = 0
         self.next_asked_ns = 0  # the extension's first event/next
@@ -23,14 +24,16 @@ class Environment:
         self.runtime: Runtime | None = None
         self.imports: Policy | None = None  # which of the runtime's imports become spans; None for none
         self.proactive_after_ns = starts.PROACTIVE_AFTER_NS
+        self.has_served = False  # it got an event, hence its init had succeeded
         self.ended_ns = 0  # SHUTDOWN
         self.shutdown_reason = ""
 
     @property
     def phase(self) -> str:
-        """init, or invoke where init is repeated inside an invocation; empty where nobody told."""
+        """init, or invoke where init is repeated inside an invocation; empty where nobody told. Lambda repeats it there
+        alone, so what is left of an earlier process tells it too."""
         start = self.platform.get(platform.INIT_START)
-        return start.text("phase") if start else ""
+        return start.text("phase") if start else "invoke" if self.is_repeated else ""
 
 
 class Failure:
@@ -96,6 +99,7 @@ class Invocation:
         self.platform: dict[str, PlatformEvent] = {}
         self.is_over = False  # nothing more will be seen of it but its report
         self.over_ns = 0  # when that became known without a response
+        self.is_followed = False  # by another one: the environment outlived it
         self.shutdown_reason = ""
         self.next_asked_ns = 0  # our own event/next after it; before its end where nothing was held back for it
         self.returned_ns = 0  # the runtime's next call after it

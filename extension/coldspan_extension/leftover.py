@@ -11,6 +11,7 @@ that an extension finds when it starts is of an init that was killed: the trace 
 
 import posix as os
 
+from coldspan_extension import starts
 from coldspan_extension.assembly import Assembly
 from coldspan_extension.invocation import Environment
 from coldspan_wrapper import records
@@ -26,8 +27,9 @@ HEAD = len(MAGIC) + 3 * 8
 MAX_SIZE = 1_048_576
 """Bytes; what does not fit is not kept."""
 
-INIT_LIMIT_NS = 10_000_000_000
-"""Of an init on demand (Lambda's developer guide, execution environment lifecycle)."""
+INIT_LIMIT_NS, AHEAD_LIMIT_NS = 10_000_000_000, 130_000_000_000
+"""Of an init on demand, and of one ahead of requests, which a longer timeout of the function's prolongs (Lambda's
+developer guide, execution environment lifecycle)."""
 
 
 class Leftover:
@@ -91,7 +93,8 @@ def environment_of(left: bytes, told: "Iterable[PlatformEvent]", init_type: str,
     for event in told:
         if event.time_ns <= until_ns:
             assembly.platform(event)
-    assembly.shut_down("timeout", min(environment.began_ns + INIT_LIMIT_NS, until_ns))
+    limit_ns = INIT_LIMIT_NS if init_type == starts.ON_DEMAND else AHEAD_LIMIT_NS
+    assembly.shut_down("timeout", min(environment.began_ns + limit_ns, until_ns))
     return environment
 
 

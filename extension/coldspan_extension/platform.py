@@ -17,6 +17,9 @@ START = "platform.start"
 RUNTIME_DONE = "platform.runtimeDone"
 REPORT = "platform.report"
 
+MAX_METRIC = 1e15
+"""JSON's numbers have no bound; ours have, and what is beyond is none of Lambda's."""
+
 
 class PlatformEvent:
     """One event. `time_ns` is Unix time; Lambda gives it in whole milliseconds, cut off."""
@@ -45,7 +48,7 @@ class PlatformEvent:
         """A member of record.metrics, in the unit that Lambda gives it in; None where it is not there."""
         metrics = self.record.get("metrics")
         value = metrics.get(name) if isinstance(metrics, dict) else None
-        return float(value) if isinstance(value, (int, float)) else None
+        return float(value) if isinstance(value, (int, float)) and abs(value) < MAX_METRIC else None
 
 
 class Unreadable(ValueError):

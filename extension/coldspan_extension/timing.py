@@ -103,8 +103,7 @@ def invocation_end(invocation: Invocation) -> int:
     if answered_ns:
         return max(answered_ns, invocation.at.get(records.HANDLER_END, 0))  # it may close its stream and go on
     done = invocation.platform.get(platform.RUNTIME_DONE)
-    died_ns = invocation.runtime.ended_ns if invocation.runtime else 0
-    end_ns = done.time_ns if done else died_ns or invocation.over_ns
+    end_ns = done.time_ns if done else died(invocation) or invocation.over_ns
     if invocation.deadline_ns and not done:  # what was noticed later is the end of something else
         end_ns = min(end_ns, invocation.deadline_ns)
     # Our own INVOKE proves nothing beside the platform's word: it is late where we were still exporting.
@@ -112,6 +111,11 @@ def invocation_end(invocation: Invocation) -> int:
     if invocation.deadline_ns and has_timed_out(invocation):
         end_ns = min(end_ns, invocation.deadline_ns)
     return max(end_ns, last_seen_ns)
+
+
+def died(invocation: Invocation) -> int:
+    """When its runtime's process was found gone; 0 if it was not, or if the process lived to see another one."""
+    return invocation.runtime.ended_ns if invocation.runtime and not invocation.is_followed else 0
 
 
 def has_timed_out(invocation: Invocation) -> bool:

@@ -130,14 +130,14 @@ class Tracer:
         (ids, proactive), self._own = self._own, None
         return inits.own_trace(self._environment, ids, proactive)
 
-    def after_response(self, server: Span, invocation: Invocation) -> Span | None:
+    def after_response(self, server: Span, invocation: Invocation) -> list[Span]:
         """What the environment still spent after the response, until runtime and extension had asked for their next
-        events; None where there was no response, or where neither is known to have asked."""
+        events; nothing where there was no response, or where neither is known to have asked."""
         if not invocation.at.get(records.RESPONSE_END):
-            return None
+            return []
         end_ns = floor(max(invocation.next_asked_ns, invocation.returned_ns))
         if end_ns <= server.end_ns:
-            return None
+            return []
         ids = Ids(invocation.request_id, invocation.deadline_ms)
         span = _child(server, ids, "after response", "after response", server.end_ns, end_ns)
         report = invocation.platform.get(platform.REPORT)
@@ -152,7 +152,7 @@ class Tracer:
             memory_mb = report.metric("maxMemoryUsedMB")
             if memory_mb is not None:
                 span.attributes[attributes.MAX_MEMORY_USED] = int(memory_mb) * MIB
-        return span
+        return [span]
 
     def _plan_own(self, verdict: Verdict) -> None:
         ids = random_ids(self._entropy)

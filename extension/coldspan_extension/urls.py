@@ -71,7 +71,7 @@ def unquote(text: str) -> str:
     """Percent-decoded; what is no valid escape stays as it is, and what is no UTF-8 is replaced."""
     if "%" not in text:
         return text
-    first, *rest = text.encode().split(b"%")
+    first, *rest = text.encode("utf-8", "surrogateescape").split(b"%")
     decoded = first
     for part in rest:
         try:

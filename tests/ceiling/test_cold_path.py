@@ -20,8 +20,8 @@ import pytest
 
 from coldspan_lab.service import Function, Lab
 from coldspan_testing import interpreters, trees
-from coldspan_testing.emulator import free_port
 from coldspan_testing.http_peer import OK, HttpPeer
+from coldspan_testing.ports import free_port
 from coldspan_testing.runs import FUNCTIONS, StartRun
 
 SPY = Path(__file__).with_name("spy.py")

@@ -13,7 +13,7 @@ from coldspan_testing import interpreters, trees
 from coldspan_testing.otlp_receiver import Hang, Refuse, spans_of
 from coldspan_testing.ports import free_port, nobody_listens
 from coldspan_testing.runs import FUNCTIONS, StartRun
-from coldspan_testing.shapes import IF_SLOW
+from coldspan_testing.shapes import IF_SLOW, RunSource
 
 QUIET = {"COLDSPAN_IMPORTS": "off", "COLDSPAN_MODULE_BODY": "off"}
 """Where spans are counted: of imports, how long they take decides."""
@@ -67,6 +67,17 @@ def test_spans_that_a_collector_rejects_for_good_are_counted_on_the_next_trace(s
     (warm,) = run.servers
     refused = spans_of(run.receiver.requests[0].body)
     assert warm.attributes["coldspan.dropped.spans"] == len([*refused]) >= 8
+
+
+def test_what_was_to_tell_of_lost_spans_and_is_lost_itself_hides_none_of_them(start_run: StartRun) -> None:
+    run = start_run(answers=(Refuse(400), Refuse(400)), **QUIET)
+    for number in range(3):
+        run.lab.invoke(number)
+        run.lab.wait_frozen()
+    run.close()
+    (dropped,) = run.logged("spans_dropped")
+    first, last = ([*spans_of(request.body)] for request in run.receiver.requests)
+    assert dropped["count"] == len(first) + len(last) >= 8 + 4 + 4 + 3  # as in the first test
 
 
 def test_a_collector_that_hangs_holds_one_environment_once_and_never_to_the_deadline(start_run: StartRun) -> None:
@@ -183,6 +194,9 @@ def test_a_python_program_that_is_no_runtime_client_we_know_still_runs(tmp_path:
         ("COLDSPAN_EXPORTER", "fast"),
         ("COLDSPAN_PROACTIVE_AFTER", "1s"),
         ("OTEL_LOG_LEVEL", "loud"),
+        ("OTEL_SDK_DISABLED", "1"),
+        ("COLDSPAN_LISTEN", "0.0.0.0:²"),
+        ("COLDSPAN_LISTEN", "192.0.2.1:24318"),
     ],
 )
 def test_a_bad_setting_costs_that_setting_and_one_warning(start_run: StartRun, variable: str, value: str) -> None:
@@ -316,6 +330,34 @@ def test_a_fault_inside_the_extension_leaves_it_asking_for_events(tree_copy: Pat
     assert [mark.what for mark in lab.timeline].count(Moment.RUNTIME_SPAWNED) == 1
 
 
+def test_a_span_that_cannot_be_made_costs_itself_alone(start_run: StartRun, tree_copy: Path) -> None:
+    module = tree_copy / "coldspan" / "extension" / "coldspan_extension" / "trace.py"
+    module.write_text(module.read_text() + "\n\nTracer.after_response = None\n")
+    shutil.rmtree(module.parent / "__pycache__")
+    run = start_run(layer=tree_copy)
+    for number in range(3):
+        run.lab.invoke(number)
+        run.lab.wait_frozen()
+    run.close()
+    assert len(run.servers) == 3
+    assert len(run.logged("trace_lost")) == 3
+
+
+def test_a_fault_at_shutdown_ends_the_extension_all_the_same(tree_copy: Path) -> None:
+    """A request for one more event would be answered by SIGKILL, at the end of the time that Lambda gives."""
+    module = tree_copy / "coldspan" / "extension" / "coldspan_extension" / "assembly.py"
+    module.write_text(module.read_text() + "\n\nAssembly.shut_down = None\n")
+    shutil.rmtree(module.parent / "__pycache__")
+    with Lab(Function(FUNCTIONS / "echo", python=interpreters.runtime("3.11")), layer=tree_copy) as lab:
+        lab.invoke(1)
+        lab.wait_frozen()
+    (began, ended) = [
+        mark.time_unix_ns for mark in lab.timeline if mark.what in (Moment.SHUTDOWN_BEGUN, Moment.SHUTDOWN_DONE)
+    ]
+    assert ended - began < 1.5e9
+    assert sum("extension_idle" in line.text for line in lab.log) == 1
+
+
 def test_a_fault_inside_the_wrapper_leaves_the_function_unobserved(start_run: StartRun, tree_copy: Path) -> None:
     module = tree_copy / "coldspan" / "wrapper" / "coldspan_wrapper" / "facts.py"
     module.write_text("def of_event(event):\n    raise RuntimeError('broken by a test')\n")
@@ -328,6 +370,40 @@ def test_a_fault_inside_the_wrapper_leaves_the_function_unobserved(start_run: St
     (warning,) = run.logged("wrapper_disabled")
     assert warning["reason"] == "RuntimeError: broken by a test"
     assert len(run.servers) == 3
+
+
+BECOMES_ANOTHER = """
+import os, sys
+if "AGAIN" not in os.environ:
+    os.execve(sys.executable, sys.orig_argv, {**os.environ, "AGAIN": "1"})
+def handler(event, context):
+    return event
+"""
+LOSES_THE_PIPE = """
+import os
+def handler(event, context):
+    if os.path.exists(os.environ["COLDSPAN_CHANNEL"]):
+        os.unlink(os.environ["COLDSPAN_CHANNEL"])
+    os.closerange(900, 1024)
+    return event
+"""
+
+
+@pytest.mark.parametrize("source", [BECOMES_ANOTHER, LOSES_THE_PIPE])
+def test_a_wrapper_that_is_heard_no_more_is_waited_for_once_and_no_error(run_source: RunSource, source: str) -> None:
+    """Without telemetry nobody else tells that the response is out."""
+    run = run_source(source, timeout_s=2.0, faults=("telemetry-unsupported",))
+    answers = []
+    for number in range(4):
+        answers.append(run.lab.invoke(number))
+        run.lab.wait_frozen()
+    free = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.EXTENSIONS_READY}
+    out = {mark.request_id: mark.time_unix_ns for mark in run.lab.timeline if mark.what is Moment.RESPONSE_ACCEPTED}
+    held_s = [(free[answer.request_id] - out[answer.request_id]) / 1e9 for answer in answers]
+    assert sum(held_s[1:]) < 1
+    run.close()
+    assert [server.attributes.get("error.type") for server in run.servers] == [None] * 4
+    assert len(run.logged("runtime_unobserved")) == 1
 
 
 def test_a_wrapper_that_cannot_even_start_gives_way_to_the_runtime(tree_copy: Path) -> None:

@@ -80,8 +80,11 @@ def test_how_long_an_environment_may_wait_for_its_request_is_a_setting(run_sourc
     assert shapes(run) == [COLD]
 
 
-def test_an_environment_that_is_initialised_again_delays_the_request_whatever_its_type(run_source: RunSource) -> None:
-    run = run_source(SOURCE, init_type=InitType.PROVISIONED_CONCURRENCY)
+@pytest.mark.parametrize("faults", [(), ("telemetry-lost",)])
+def test_an_environment_that_is_initialised_again_delays_the_request_whatever_its_type(
+    run_source: RunSource, faults: tuple[str, ...]
+) -> None:
+    run = run_source(SOURCE, init_type=InitType.PROVISIONED_CONCURRENCY, faults=faults)
     for event in ("exit", 1):
         run.lab.invoke(event)
         run.lab.wait_frozen()
@@ -111,8 +114,11 @@ def test_a_restore_is_the_cold_start_of_its_request(run_source: RunSource, pytho
     assert "aws.log.stream.names" not in cold.resource
 
 
-def test_a_crash_after_a_restore_is_followed_by_an_init_inside_the_next_invocation(run_source: RunSource) -> None:
-    run = run_source(HOOKS + SOURCE, init_type=InitType.SNAP_START)
+@pytest.mark.parametrize("faults", [(), ("telemetry-lost",)])
+def test_a_crash_after_a_restore_is_followed_by_an_init_inside_the_next_invocation(
+    run_source: RunSource, faults: tuple[str, ...]
+) -> None:
+    run = run_source(HOOKS + SOURCE, init_type=InitType.SNAP_START, faults=faults)
     for event in ("exit", 1):
         run.lab.invoke(event)
         run.lab.wait_frozen()

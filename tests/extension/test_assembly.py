@@ -384,14 +384,12 @@ def test_after_response_begins_where_server_ends_and_carries_the_report() -> Non
     story = cold_story()
     (invocation,) = story.assembly.take()
     server = story.tracer.trace(invocation, {})[0]
-    runtimes_way = story.tracer.after_response(server, invocation)
-    assert runtimes_way is not None
+    (runtimes_way,) = story.tracer.after_response(server, invocation)
     assert (runtimes_way.start_ns, runtimes_way.end_ns) == (server.end_ns, invocation.returned_ns)
     invocation.next_asked_ns = T0 + 150 * MS
     metrics = {"durationMs": 48.5, "billedDurationMs": 149, "memorySizeMB": 512, "maxMemoryUsedMB": 64}
     story.platform(151, "report", requestId="r1", status="success", metrics=metrics)
-    span = story.tracer.after_response(server, invocation)
-    assert span is not None
+    (span,) = story.tracer.after_response(server, invocation)
     assert (span.start_ns, span.end_ns - T0, span.parent_id) == (server.end_ns, 150 * MS, server.span_id)
     assert span.attributes == {
         "coldspan.platform.duration": 0.0485,

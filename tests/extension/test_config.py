@@ -37,6 +37,9 @@ BAD = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:99999", "endpoint", None),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "protocol", "http/protobuf"),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "timeout_s", 10.0),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "²", "timeout_s", 10.0),  # a digit, but no number
+    ("OTEL_EXPORTER_OTLP_INSECURE", "yes", "insecure", False),
+    ("OTEL_SDK_DISABLED", "1", "exporter", "otlp"),
     ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli", "compression", "none"),
     ("OTEL_TRACES_EXPORTER", "zipkin", "exporter", "otlp"),
     ("OTEL_TRACES_SAMPLER", "jaeger_remote", "sampler", "parentbased_always_on"),
@@ -77,6 +80,11 @@ def test_headers_are_percent_decoded_and_a_bad_pair_keeps_its_secret() -> None:
     assert settings.headers == {"Authorization": "Basic abc", "x": "1"}
     (invalid,) = settings.invalid
     assert "verysecret" not in invalid.value
+
+
+def test_an_endpoint_that_is_no_url_keeps_its_secret() -> None:
+    (invalid,) = parse({"COLDSPAN_ENDPOINT": "https://me:verysecret@collector:99999"}).invalid
+    assert invalid.value == "<21 characters>@collector:99999"
 
 
 def test_headers_that_http_cannot_carry_are_refused_and_keep_their_secret() -> None:

@@ -152,3 +152,10 @@ def test_an_unreadable_event_costs_that_event_not_its_batch() -> None:
     ]
     with pytest.raises(platform.Unreadable, match="expected a list"):
         list(platform.parse_batch(b"{}"))
+
+
+@pytest.mark.parametrize("number", ["1e999", "NaN", "9" * 400, '"7"'])
+def test_a_metric_without_bound_is_none(number: str) -> None:
+    text = f'[{{"time":"2026-11-24T08:19:52Z","type":"t","record":{{"metrics":{{"m":{number}}}}}}}]'
+    (event,) = platform.parse_batch(text.encode())
+    assert event.metric("m") is None

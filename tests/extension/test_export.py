@@ -248,6 +248,7 @@ def test_a_fault_of_a_dependency_is_an_outcome() -> None:
         raise RuntimeError("no such lane")
 
     worker = Worker(broken)
+    worker.load()  # fails quietly: the first batch tells
     os.set_blocking(worker.fileno(), True)
     worker.submit(Batch(RESOURCE, some_spans(), deadline()))
     batch = worker.collect()
@@ -261,6 +262,7 @@ def test_a_fault_of_a_dependency_is_an_outcome() -> None:
     [
         ("", None),
         ("7", 7.0),
+        ("9" * 400, 86_400.0),
         ("Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
         ("Tue, 24 Nov 2026 11:00:00 GMT", 0.0),
         ("soon", None),

@@ -358,3 +358,51 @@ def test_an_invocation_of_which_we_were_told_late_ends_when_the_platform_says() 
     story.invoked(370, "r2")
     story.shut_down(400, "spindown")
     assert told(story.trace()) == [("fn", "", 200, 210)]
+
+
+def test_a_burst_whose_events_are_told_after_its_records_ends_with_the_one_that_ran_out_of_time() -> None:
+    story = Story()
+    story.init()
+    story.delivered(104)
+    story.served(105)
+    story.delivered(501, "r2", 3_500)
+    story.record(502, records.HANDLER_BEGIN, [])
+    story.invoked(102)
+    story.invoked(500, "r2", 3_500)
+    story.shut_down(3_501, "timeout")
+    first, second = story.traces()
+    assert marks(first) == {}
+    assert marks(second)["fn"] == ("timeout", "", True)
+    assert told(second)[0] == ("fn", "", 500, 3_500)
+
+
+def test_an_invocation_of_which_no_end_was_seen_did_not_end_the_process_that_served_another() -> None:
+    story = in_handler()
+    story.invoked(600, "r3", 3_600)
+    story.assembly.runtime_ended(T0 + 9_000 * MS)
+    story.shut_down(9_001, "spindown")
+    lost, _ = story.traces()
+    assert marks(lost) == {}
+    assert told(lost)[0] == ("fn", "", 500, 600)
+
+
+def test_an_init_of_which_no_end_was_seen_did_not_fail_where_an_event_came() -> None:
+    story = Story()
+    story.hello()
+    story.record(40, records.LOAD_BEGIN)
+    story.invoked(102)
+    story.assembly.runtime_ended(T0 + 9_000 * MS)
+    story.shut_down(9_001, "spindown")
+    assert marks(story.trace()) == {}
+
+
+@pytest.mark.parametrize("reason", ["timeout", "failure"])
+def test_what_ends_the_environment_is_told_of_its_last_invocation_alone(reason: str) -> None:
+    """Without wrapper and telemetry nobody tells when one ended."""
+    story = Story()
+    story.invoked(102)
+    story.invoked(500, "r2", 3_500)
+    story.shut_down(3_501, reason)
+    first, second = story.traces()
+    assert marks(first) == {}
+    assert set(marks(second)) == {"fn"}

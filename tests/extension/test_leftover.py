@@ -29,8 +29,10 @@ def began() -> Environment:
     return environment
 
 
-def trace_of(left: bytes, events: list[PlatformEvent], until_ms: float) -> list[tuple[str, str, float, float]]:
-    environment = leftover.environment_of(left, events, "on-demand", T0 + round(until_ms * MS))
+def trace_of(
+    left: bytes, events: list[PlatformEvent], until_ms: float, init_type: str = "on-demand"
+) -> list[tuple[str, str, float, float]]:
+    environment = leftover.environment_of(left, events, init_type, T0 + round(until_ms * MS))
     assert environment is not None
     spans = inits.own_trace(environment, Ids("", 0), proactive=False)
     assert {span.attributes["error.type"] for span in spans if span.error} == {"timeout"}
@@ -63,6 +65,21 @@ def test_the_platforms_word_on_a_killed_init_is_taken_and_that_on_the_next_one_i
         PlatformEvent("platform.initStart", T0 + 59_999 * MS, {"phase": "invoke"}),
     ]
     assert trace_of(leftover.take(path), events, 60_000)[0] == ("init", "", 0, 9_999)
+
+
+def test_an_init_that_was_killed_before_its_runtime_client_was_there_ran_out_of_time_too(path: str) -> None:
+    leftover.Leftover(path, began(), [HELLO])
+    assert [name for name, *_ in trace_of(leftover.take(path), [], 60_000)] == [
+        "init",
+        "extension init",
+        "runtime boot",
+    ]
+
+
+def test_an_init_ahead_of_requests_had_more_time(path: str) -> None:
+    leftover.Leftover(path, began(), [HELLO, CLIENT, LOAD_BEGIN])
+    left = leftover.take(path)
+    assert trace_of(left, [], 500_000, "provisioned-concurrency")[0] == ("init", "", 1, 130_001)
 
 
 def test_a_record_that_was_cut_by_the_kill_costs_that_record(path: str) -> None:

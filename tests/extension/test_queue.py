@@ -1,5 +1,6 @@
 """The queue in front of the exporter: bounded, the oldest go first, and what went is counted once."""
 
+from coldspan_extension import attributes
 from coldspan_extension.queue import Queue
 from coldspan_extension.span import Span
 
@@ -24,3 +25,11 @@ def test_spans_that_come_back_are_older_than_what_waits() -> None:
     assert [span.name for span in queue.take()] == ["b", "c", "d"]
     assert queue.dropped == 1
     assert len(queue) == 0
+
+
+def test_what_a_dropped_span_would_have_told_of_others_is_counted_again() -> None:
+    queue = Queue()
+    (server,) = spans("server")
+    server.attributes |= {attributes.DROPPED_SPANS: 9, attributes.DROPPED_RECORDS: 2}
+    queue.drop([server, *spans("handler")])
+    assert (queue.dropped, queue.lost_records) == (11, 2)

@@ -1,6 +1,7 @@
 """The pipe: nothing is lost within its bounds, what is beyond is counted, user code can neither break nor get it."""
 
 import os
+import posix
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,13 +171,24 @@ def test_a_record_written_within_a_write_is_left_to_that_write(
     channel: Channel, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal handler or a finalizer of user code may import something while we write."""
-    write = os.write
+    write = posix.write
 
     def interrupted(descriptor: int, data: bytes) -> int:
-        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(posix, "write", write)
         channel.write(mark(2))
         return write(descriptor, data)
 
-    monkeypatch.setattr(os, "write", interrupted)
+    monkeypatch.setattr(posix, "write", interrupted)
     channel.write(mark(1))
     assert [record.monotonic_ns for record in reader.read()] == [1, 2]
+
+
+def test_what_user_code_makes_of_os_is_not_called(
+    channel: Channel, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """eventlet's os.write waits for room where a pipe is full: without an extension, for ever."""
+    with monkeypatch.context() as patched:
+        for name in ("write", "fstat", "getpid"):
+            patched.delattr(os, name)
+        channel.write(mark(1))
+    assert [record.monotonic_ns for record in reader.read()] == [1]

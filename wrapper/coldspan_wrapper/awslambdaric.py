@@ -51,7 +51,8 @@ class _Finder:
         if name != BOOTSTRAP:  # which imports the client before
             return None
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(name, path, target)
+            find_spec: Any = getattr(finder, "find_spec", None)  # before Python 3.12 there are others
+            spec: ModuleSpec | None = None if finder is self or find_spec is None else find_spec(name, path, target)
             if spec is not None:
                 if hasattr(spec.loader, "exec_module"):
                     spec.loader = _Loader(self, spec.loader)  # type: ignore[assignment]

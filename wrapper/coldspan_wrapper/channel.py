@@ -4,7 +4,7 @@ User code may close every descriptor it does not know, open files that get our n
 happens, the function runs on; what could not be written is counted, and the count is written when there is room.
 """
 
-import os
+import posix as os  # not the module that eventlet and others patch: its write would wait for room in the pipe
 from _collections import deque  # type: ignore[import-not-found]  # `collections` itself is not loaded yet
 from _thread import allocate_lock
 

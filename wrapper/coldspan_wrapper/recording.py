@@ -11,7 +11,7 @@ def start(clocks: "tuple[int, int, int]") -> Recorder:
     """Says hello. `clocks` are those of the process's first line (monotonic, real time, CPU time, ns)."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return Recorder(None)
-    recorder = Recorder(Channel(os.environ.get("COLDSPAN_CHANNEL") or records.DEFAULT_PATH))
+    recorder = Recorder(Channel(records.channel_path(os.environ.get("COLDSPAN_CHANNEL", ""))))
     recorder.hello(*clocks)
     if _is_on("COLDSPAN_IMPORTS"):
         recorder.observe_imports(samples=_is_on("COLDSPAN_MODULE_BODY"))

@@ -166,6 +166,12 @@ class Record:
         return value
 
 
+def channel_path(chosen: str) -> str:
+    """Of the pipe; `chosen` is COLDSPAN_CHANNEL. A relative one would be two pipes: the two sides start in folders of
+    their own."""
+    return chosen if chosen.startswith("/") else DEFAULT_PATH
+
+
 def open_channel(path: str) -> int:
     """A descriptor of the named pipe at `path`, made with mode 0600 where there is none.
 

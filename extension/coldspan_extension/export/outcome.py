@@ -11,6 +11,7 @@ MAX_EXPORT_S = 3.0
 of it. What did not arrive is tried again later."""
 
 MAX_REASON = 200
+MAX_RETRY_AFTER_S = 86_400.0
 
 
 def time_limit(timeout_s: float, deadline_ns: int, now_ns: int) -> float:
@@ -34,7 +35,7 @@ def outcome_of(status: int, retry_after: str, body: bytes, count: int, now_s: fl
 def _seconds(retry_after: str, now_s: float) -> "float | None":
     """None where there is no such header, or none that says something."""
     if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after)
+        return min(float(retry_after), MAX_RETRY_AFTER_S)  # thousands of digits are infinite
     if not retry_after:
         return None
     from email.utils import parsedate_to_datetime  # 10 ms, for what few collectors send

@@ -65,8 +65,8 @@ class Worker:
         return self._batch
 
     @property
-    def spans_on_their_way(self) -> int:
-        return len(self._batch.spans) if self.is_busy and self._batch is not None else 0
+    def on_their_way(self) -> list[Span]:
+        return self._batch.spans if self.is_busy and self._batch is not None else []
 
     @property
     def is_loaded(self) -> bool:
@@ -75,7 +75,10 @@ class Worker:
     def load(self) -> None:
         """Makes the exporter now, in the caller's thread, while nobody waits."""
         if self._exporter is None and not self.is_busy:
-            self._exporter = self._make_exporter()
+            try:
+                self._exporter = self._make_exporter()
+            except Exception:
+                pass  # it fails again with the first batch, which tells of it
 
     def close_idle(self) -> None:
         if self._exporter is not None and not self.is_busy:
