@@ -46,7 +46,7 @@ INSTRUCTIONS_CEILING = 0.13
 """Of what the extension executes up to registering, beyond the interpreter's own start, in parts of that start. With os
 it would be 0.35."""
 LIFE_CEILING = 0.8
-"""The same up to its end, with one export. Without the bundle it would be 1.0."""
+"""The same up to its end, with one export. Before there was the bundle it was 1.08."""
 
 
 def copied(version: str, folder: Path) -> Path:
