@@ -39,3 +39,15 @@ CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 )  # fmt: skip
 def test_facts_of_events_of_any_shape(event: object, facts: list[tuple[str, str]]) -> None:
     assert of_event(event) == facts
+
+
+def test_no_code_of_a_users_own_kind_of_event_is_run() -> None:
+    class Own(dict[str, object]):
+        def get(self, *_: object) -> object:
+            raise RuntimeError("the function's own")
+
+        __contains__ = __len__ = get  # type: ignore[assignment]
+
+    for event in (Own(), {"headers": Own()}, {"requestContext": Own()}, {"Records": [Own()]}):
+        assert of_event(event) == []
+    assert of_event({"Records": [{"attributes": Own()}]}) == []

@@ -11,20 +11,21 @@ _LONGEST = 11
 
 
 def of_event(event: object) -> "list[tuple[str, str]]":
-    """Facts of a decoded event of any shape, as name and value.
+    """Facts of a decoded event of any shape, as name and value. Of plain dicts and lists alone, as JSON decodes to: to
+    look into an object of the user's own kind would run the user's code.
 
     `header.<name>` for the headers that carry a trace context, `event.httpMethod`, `event.requestContext` with the
     names of those of its members that tell a trigger, and when the request was made, in ms since the Unix epoch:
     `arrival.http_ms` by a gateway's clock, `arrival.queue_ms` by SQS's for the last message of a batch.
     """
-    if not isinstance(event, dict):
+    if type(event) is not dict:
         return []
     facts = _headers(event)
     method = event.get("httpMethod")
     if isinstance(method, str):
         facts.append(("event.httpMethod", method))
     context = event.get("requestContext")
-    if isinstance(context, dict):
+    if type(context) is dict:
         facts.append(("event.requestContext", " ".join([name for name in ("http", "elb") if name in context])))
         requested = context.get("timeEpoch") or context.get("requestTimeEpoch")  # payload 2.0, payload 1.0
         if isinstance(requested, int):
@@ -37,9 +38,9 @@ def of_event(event: object) -> "list[tuple[str, str]]":
 
 def _sent(records: object) -> str:
     """SentTimestamp of the last of SQS's records."""
-    last = records[-1] if isinstance(records, list) and records else None
-    attributes = last.get("attributes") if isinstance(last, dict) else None
-    sent = attributes.get("SentTimestamp") if isinstance(attributes, dict) else None
+    last = records[-1] if type(records) is list and records else None
+    attributes = last.get("attributes") if type(last) is dict else None
+    sent = attributes.get("SentTimestamp") if type(attributes) is dict else None
     return sent if isinstance(sent, str) and len(sent) < 20 else ""
 
 
@@ -47,7 +48,7 @@ def _headers(event: "dict[object, object]") -> "list[tuple[str, str]]":
     found = []
     for member in ("headers", "multiValueHeaders"):
         headers = event.get(member)
-        if not isinstance(headers, dict) or len(headers) > MAX_HEADERS:
+        if type(headers) is not dict or len(headers) > MAX_HEADERS:
             continue
         for name, value in headers.items():
             if not isinstance(name, str) or len(name) > _LONGEST or name.lower() not in _WANTED:
