@@ -8,10 +8,9 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import urlsplit
 
-from coldspan_report.errors import ServerFailed, SourceInvalid
-from coldspan_report.servers import Connection, send, session
+from coldspan_report.errors import ServerFailed
+from coldspan_report.servers import Connection, base_url, send, session
 
 SCHEMES = {"jaeger+http": "http", "jaeger+https": "https"}
 NONE = 404
@@ -20,10 +19,7 @@ NONE = 404
 class Jaeger:
     def __init__(self, source: str, connection: Connection) -> None:
         """`source` is jaeger+http://host:16686, also with a path before /api. Raises SourceInvalid."""
-        parts = urlsplit(source)
-        if not parts.hostname or parts.username or parts.query:
-            raise SourceInvalid(f"expected {parts.scheme}://host:16686; credentials go into --header")
-        self.url = f"{SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
+        self.url = base_url(source, SCHEMES, 16686)
         self._session = session(connection)
         self._timeout_s = connection.timeout_s
 

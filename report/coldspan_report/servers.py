@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
-from coldspan_report.errors import ServerFailed
+from coldspan_report.errors import ServerFailed, SourceInvalid
 
 CONNECT_S = 10.0
 
@@ -20,6 +21,15 @@ class Connection:
     ca_file: str | None = None
     certificate: str | None = None
     """A client's certificate with its key, PEM."""
+
+
+def base_url(source: str, schemes: Mapping[str, str], port: int) -> str:
+    """The URL in front of /api. `schemes` has by the source's scheme the one to connect with; `port` is what a message
+    shows as the usual one. Raises SourceInvalid."""
+    parts = urlsplit(source)
+    if not parts.hostname or parts.username or parts.query:
+        raise SourceInvalid(f"expected {parts.scheme}://host:{port}; credentials go into --header")
+    return f"{schemes[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 def session(connection: Connection) -> requests.Session:

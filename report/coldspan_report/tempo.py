@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 from google.protobuf import json_format
 
 from coldspan_report import otlp, traceql
-from coldspan_report.errors import ServerFailed, SourceInvalid
+from coldspan_report.errors import ServerFailed
 from coldspan_report.filters import Filter
-from coldspan_report.servers import Connection, send, session
+from coldspan_report.servers import Connection, base_url, send, session
 
 SCHEMES = {"tempo+http": "http", "tempo+https": "https"}
 OK, NONE = 200, 404
@@ -44,10 +43,7 @@ HINTS_BY_STATUS = {
 class Tempo:
     def __init__(self, source: str, connection: Connection) -> None:
         """`source` is tempo+http://host:3200, also with a path before /api. Raises SourceInvalid."""
-        parts = urlsplit(source)
-        if not parts.hostname or parts.username or parts.query:
-            raise SourceInvalid(f"expected {parts.scheme}://host:3200; credentials go into --header")
-        self.url = f"{SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
+        self.url = base_url(source, SCHEMES, 3200)
         self._session = session(connection)
         self._timeout_s = connection.timeout_s
 
